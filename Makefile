@@ -1,0 +1,47 @@
+# Each target sets up .venv itself, from the versions that were tested together.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo serve test check stress bench clean
+
+demo: .venv/base  ## build the bundled collection's index, and search it across languages
+	$(BIN)/python -m demo
+
+serve: .venv/base  ## open the page over the demo index
+	$(BIN)/tandem serve -i demo.index
+
+test: .venv/full check  ## everything but the slow suites
+	$(BIN)/python -m pytest -q -m "not stress"
+
+check: .venv/full  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+stress: .venv/full  ## the slow suites: kills, full disks, readers beside a writer
+	$(BIN)/python -m pytest -q -m stress
+
+bench: .venv/bench  ## side by side with peers, on this machine
+	$(BIN)/python -m benchmarks
+
+.venv/made:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/base: .venv/made setup.cfg constraints.txt
+	$(PIP) --editable .
+	touch $@
+
+# torch comes first and pinned: an unpinned one pulls several GB of CUDA
+.venv/full: .venv/made setup.cfg constraints.txt
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[models,train,eval,elastic,test]'
+	touch $@ .venv/base
+
+.venv/bench: .venv/full
+	$(PIP) --editable '.[bench]'
+	touch $@
+
+clean:
+	rm -rf .venv demo.index

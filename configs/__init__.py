@@ -1,0 +1,1 @@
+"""Settings as frozen dataclasses, the YAML files that ship, and the errors: the lowest layer."""

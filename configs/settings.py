@@ -1,0 +1,209 @@
+"""Every setting of indexing, searching and serving, with its default and meaning.
+
+The dataclasses are the only list of settings: YAML files and `--set section.key=value` are checked
+against them by `parse`, which knows nothing of what a setting does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from configs.errors import ConfigError
+
+__all__ = [
+    "DenseSettings",
+    "EncoderSettings",
+    "FusionSettings",
+    "LexicalSettings",
+    "PassageSettings",
+    "SearchSettings",
+    "ServeSettings",
+    "Settings",
+    "parse",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """What turns text into vectors."""
+
+    model: str = "default"
+    """`default` (the student in the package), `hash` (tests), a folder, or a sentence-transformers name."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`: where a transformer encodes and FAISS searches."""
+    batch_size: int = 64
+    """Texts a transformer encodes at a time."""
+    query_prompt: str | None = None
+    """Put before each query (E5: "query: "). None: what the model's own settings say."""
+    passage_prompt: str | None = None
+    """Put before each passage (E5: "passage: "). None: what the model's own settings say."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageSettings:
+    """How a long document is split."""
+
+    size: int = 1000
+    """Longest passage, in characters."""
+    overlap: int = 150
+    """Characters, at most, that a passage repeats of the one before, in whole sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalSettings:
+    """The search by words."""
+
+    backend: Literal["tantivy", "rank_bm25"] = "tantivy"
+    stem_weight: float = 0.7
+    """Weight of the stemmed words beside the words as written (1.0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenseSettings:
+    """The search by meaning."""
+
+    factory: str = "auto"
+    """A FAISS factory string (`Flat`, `HNSW32`, `IVF1024,SQ8`...), or `auto`: by the number of passages."""
+    probes: int = 0
+    """IVF lists read, or HNSW's efSearch; 0: the default of the factory chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How the two sides make one score."""
+
+    method: Literal["convex", "rrf", "minmax", "zscore", "combmnz"] = "convex"
+    lexical_weight: float = 0.4
+    """Weight of the lexical side in [0, 1] where query and document share a language."""
+    cross_language: float = 0.3
+    """Share of that weight left where they surely do not, in [0, 1]."""
+    rrf_k: int = 60
+    """The constant of reciprocal rank fusion (Cormack et al. 2009)."""
+    language_weights: Mapping[str, float] = field(default_factory=dict)
+    """`lexical_weight` for queries of one language, by ISO 639-1 code."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """One search."""
+
+    mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
+    k: int = 10
+    """Hits wanted."""
+    pool: int = 100
+    """Passages each side hands to fusion."""
+    max_query: int = 10_000
+    """Longest query accepted, in characters."""
+    fusion: FusionSettings = field(default_factory=FusionSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """The page."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    threads: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it; each part is a section of the YAML file."""
+
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    passages: PassageSettings = field(default_factory=PassageSettings)
+    lexical: LexicalSettings = field(default_factory=LexicalSettings)
+    dense: DenseSettings = field(default_factory=DenseSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
+    threads: int = 0
+    """Threads for FAISS, torch and tantivy; 0: one for each core this process may use."""
+
+
+def parse(cls: type[T], values: Mapping[str, Any], place: str) -> T:
+    """`values` as a `cls`: nested mappings become nested dataclasses, and every value is checked.
+
+    Raises ConfigError naming every wrong key and value at once, with the nearest right key.
+    """
+    problems: list[str] = []
+    result = _parse(cls, values, place, "", problems)
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return typing.cast(T, result)
+
+
+def _parse(cls: Any, values: Any, place: str, prefix: str, problems: list[str]) -> Any:
+    if not isinstance(values, Mapping):
+        problems.append(f"{place}: {prefix or 'the file'} must hold settings, not {values!r}")
+        return None
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls)]
+    arguments = {}
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
+            cure = f"did you mean {prefix}{near[0]}?" if near else f"known are: {', '.join(names)}"
+            problems.append(f"{place}: there is no setting {path}; {cure}")
+        elif dataclasses.is_dataclass(hints[key]):
+            arguments[key] = _parse(hints[key], value, place, f"{path}.", problems)
+        else:
+            arguments[key] = _checked(hints[key], value, place, path, problems)
+    if problems:
+        return None
+    try:
+        return cls(**arguments)
+    except TypeError as error:  # a required setting is missing
+        problems.append(f"{place}: {prefix}{error}")
+    except ValueError as error:  # the dataclass's own __post_init__ refused a value
+        problems.append(f"{place}: {prefix}{error}")
+    return None
+
+
+def _checked(hint: Any, value: Any, place: str, path: str, problems: list[str]) -> Any:
+    """`value` as `hint` says, ints widened to floats and lists to tuples; a problem otherwise."""
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in options:
+            return None
+        inner = [option for option in options if option is not type(None)]
+        return _checked(inner[0], value, place, path, problems)
+    if origin is Literal:
+        if value not in options:
+            allowed = ", ".join(map(str, options))
+            problems.append(f"{place}: {path} must be one of {allowed}, not {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            problems.append(f"{place}: {path} must be a list, not {value!r}")
+            return value
+        if dataclasses.is_dataclass(options[0]):
+            return tuple(
+                _parse(options[0], item, place, f"{path}[{i}].", problems)
+                for i, item in enumerate(value)
+            )
+        return tuple(
+            _checked(options[0], item, place, f"{path}[{i}]", problems)
+            for i, item in enumerate(value)
+        )
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            problems.append(f"{place}: {path} must be a mapping, not {value!r}")
+            return value
+        return {
+            str(key): _checked(options[1], item, place, f"{path}.{key}", problems)
+            for key, item in value.items()
+        }
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        problems.append(f"{place}: {path} must be {hint.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""Relevance, bitext mining, similarity and speed, measured through the index that serves."""

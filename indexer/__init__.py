@@ -1,0 +1,1 @@
+"""Documents to passages to vectors and postings to one index folder; the shared types."""

@@ -1,0 +1,1 @@
+"""Asks each side of an index, fuses their answers and explains them."""

@@ -1,0 +1,81 @@
+"""The command `tandem`: loads each folder's click commands only when they are called for.
+
+A command's line of help stands here, so that `tandem --help` imports none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from configs.errors import TandemError
+
+__all__ = ["main", "tandem"]
+
+# command -> (module, object, one line of help)
+COMMANDS = {
+    "index": ("indexer.cli", "index", "Build, change, inspect and check an index folder."),
+    "search": ("retriever.cli", "search", "Search an index, in any language."),
+    "serve": ("webui.cli", "serve", "Open the search page and its JSON API."),
+    "eval": ("eval.cli", "evaluate", "Measure relevance, bitext mining, similarity and speed."),
+    "train": ("training.cli", "train", "Train and export students."),
+    "analyze": ("retriever.cli", "analyze", "Show what a text becomes: language, words, stems."),
+    "doctor": ("retriever.doctor", "doctor", "Check this machine and say what to do."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: tandem index build notes/ -o notes.index && tandem search 'hospital' -i notes.index",
+)
+@click.version_option(package_name="tandem-search", message="%(prog)s %(version)s")
+def tandem() -> None:
+    """Tandem: search a collection in many languages, by words and by meaning."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; a TandemError ends it with one line on stderr and exit code 1."""
+    try:
+        code = tandem.main(
+            args=None if arguments is None else list(arguments), standalone_mode=False
+        )
+        if isinstance(code, int) and code:  # a command called ctx.exit(code)
+            sys.exit(code)
+    except TandemError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # `tandem search ... | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

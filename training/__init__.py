@@ -1,0 +1,1 @@
+"""Distillation and contrastive training of students, and their export."""
