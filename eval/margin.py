@@ -23,6 +23,8 @@ __all__ = [
     "mean_cosine",
 ]
 
+BLOCK = 65_536  # sentences worked on at a time, so that memory stays small
+
 Margin = Literal["ratio", "distance", "absolute"]
 Retrieval = Literal["forward", "backward", "max", "intersection"]
 MARGINS: tuple[str, ...] = get_args(Margin)
@@ -102,21 +104,26 @@ def choose(
 def _best(
     found: Neighbours, own: NDArray[np.float64], other: NDArray[np.float64], margin: Margin
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Each sentence's best row of the other side by margin (-1: none), and that margin."""
-    n = len(found.rows)
-    if not n or not found.rows.shape[1]:
-        return np.full(n, -1, dtype=np.int64), np.full(n, -np.inf)
-    cosines = found.cosines.astype(np.float64)  # (n, k)
-    between = (own[:, None] + other[found.rows]) / 2  # (n, k); rows of -1 are masked below
-    if margin == "ratio":
-        # a mean of zero or less: the neighbourhood says nothing, and a quotient would flip its sign
-        scores = np.divide(cosines, between, out=np.zeros_like(cosines), where=between > 0)
-    else:
-        scores = cosines - between if margin == "distance" else cosines
-    scores = np.where(found.rows >= 0, scores, -np.inf)
-    at = scores.argmax(axis=1)  # (n,) ties: the nearer neighbour
-    every = np.arange(n)
-    return np.where(np.isneginf(scores[every, at]), -1, found.rows[every, at]), scores[every, at]
+    """Each sentence's best row of the other side by margin (-1: none), and that margin. (n,) and (n,)"""
+    n, k = found.rows.shape
+    best, margins = np.full(n, -1, dtype=np.int64), np.full(n, -np.inf)
+    for start in range(0, n if k else 0, BLOCK):
+        rows = found.rows[start : start + BLOCK]
+        cosines = found.cosines[start : start + BLOCK].astype(np.float64)
+        # where a row is -1, `other` gives its last value; masked below
+        between = (own[start : start + BLOCK, None] + other[rows]) / 2
+        if margin == "ratio":
+            # a mean of zero or less: the neighbourhood says nothing, and a quotient would flip its sign
+            scores = np.divide(cosines, between, out=np.zeros_like(cosines), where=between > 0)
+        else:
+            scores = cosines - between if margin == "distance" else cosines
+        scores = np.where(rows >= 0, scores, -np.inf)
+        at = scores.argmax(axis=1)  # ties: the nearer neighbour
+        every = np.arange(len(rows))
+        best[start : start + BLOCK] = rows[every, at]
+        margins[start : start + BLOCK] = scores[every, at]
+    best[np.isneginf(margins)] = -1
+    return best, margins
 
 
 def _ordered(
@@ -131,9 +138,12 @@ def _ordered(
 def _once_each(pairs: Pairs, sources: int, targets: int) -> Pairs:
     """Greedily from the best, each sentence of either side at most once."""
     used_source, used_target = bytearray(sources), bytearray(targets)
-    kept = []
-    for at, (i, j) in enumerate(zip(pairs.source.tolist(), pairs.target.tolist(), strict=True)):
-        if not used_source[i] and not used_target[j]:
-            used_source[i] = used_target[j] = 1
-            kept.append(at)
+    kept = np.zeros(len(pairs), dtype=bool)
+    for start in range(0, len(pairs), BLOCK):
+        block = slice(start, start + BLOCK)
+        both = zip(pairs.source[block].tolist(), pairs.target[block].tolist(), strict=True)
+        for at, (i, j) in enumerate(both, start=start):
+            if not used_source[i] and not used_target[j]:
+                used_source[i] = used_target[j] = 1
+                kept[at] = True
     return Pairs(pairs.source[kept], pairs.target[kept], pairs.scores[kept])
