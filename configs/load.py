@@ -60,7 +60,9 @@ def _read(config: str) -> tuple[dict[str, Any], str]:
         text, place = path.read_text("utf-8"), str(path)
     else:
         known = ", ".join(names()) or "none"
-        raise ConfigError(f"--config {config}: no such file, and no configuration of that name ({known})")
+        raise ConfigError(
+            f"--config {config}: no such file, and no configuration of that name ({known})"
+        )
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:

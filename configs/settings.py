@@ -153,8 +153,6 @@ def _parse(cls: Any, values: Any, place: str, prefix: str, problems: list[str]) 
             near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
             cure = f"did you mean {prefix}{near[0]}?" if near else f"known are: {', '.join(names)}"
             problems.append(f"{place}: there is no setting {path}; {cure}")
-        elif dataclasses.is_dataclass(hints[key]):
-            arguments[key] = _parse(hints[key], value, place, f"{path}.", problems)
         else:
             arguments[key] = _checked(hints[key], value, place, path, problems)
     if problems:
@@ -170,6 +168,8 @@ def _parse(cls: Any, values: Any, place: str, prefix: str, problems: list[str]) 
 
 def _checked(hint: Any, value: Any, place: str, path: str, problems: list[str]) -> Any:
     """`value` as `hint` says, ints widened to floats and lists to tuples; a problem otherwise."""
+    if dataclasses.is_dataclass(hint):
+        return _parse(hint, value, place, f"{path}.", problems)
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in options:
@@ -185,11 +185,6 @@ def _checked(hint: Any, value: Any, place: str, path: str, problems: list[str]) 
         if not isinstance(value, list | tuple):
             problems.append(f"{place}: {path} must be a list, not {value!r}")
             return value
-        if dataclasses.is_dataclass(options[0]):
-            return tuple(
-                _parse(options[0], item, place, f"{path}[{i}].", problems)
-                for i, item in enumerate(value)
-            )
         return tuple(
             _checked(options[0], item, place, f"{path}[{i}]", problems)
             for i, item in enumerate(value)

@@ -14,7 +14,9 @@ def unit_rows(vectors: NDArray[np.floating]) -> Matrix:
     """Rows scaled to unit length; a zero row stays zero. (n, dim) -> (n, dim) float32."""
     matrix = np.ascontiguousarray(vectors, dtype=np.float32)
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)  # (n, 1)
-    return np.divide(matrix, lengths, out=np.zeros_like(matrix), where=lengths > 0)
+    out = np.zeros_like(matrix)
+    np.divide(matrix, lengths, out=out, where=lengths > 0)
+    return out
 
 
 def translation_accuracy(source: Matrix, target: Matrix, block: int = 2048) -> tuple[float, float]:
@@ -25,7 +27,9 @@ def translation_accuracy(source: Matrix, target: Matrix, block: int = 2048) -> t
     Returns (source to target, target to source), each in [0, 1].
     """
     if source.shape != target.shape or not len(source):
-        raise ValueError(f"two equal, non-empty shapes are needed, not {source.shape} and {target.shape}")
+        raise ValueError(
+            f"two equal, non-empty shapes are needed, not {source.shape}, {target.shape}"
+        )
 
     def one_way(queries: Matrix, pool: Matrix) -> float:
         right = 0

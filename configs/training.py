@@ -1,0 +1,253 @@
+"""Every setting of the training recipes, with its default and meaning.
+
+One dataclass a command (`DistillSettings` for `tandem train distill`...), each made of the same parts:
+what the student is, what it reads, what tells it is getting better, and how the loop runs. Values are
+checked where they are read, so that a wrong one is told before a model is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from configs.training_corpora import CorporaSettings, CorpusSettings
+
+__all__ = [
+    "AlarmSettings",
+    "ContrastiveSettings",
+    "DistillSettings",
+    "HeldOutSettings",
+    "RelevanceSettings",
+    "RetromaeSettings",
+    "RunSettings",
+    "StudentSettings",
+    "TextSettings",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmSettings:
+    """When a run has collapsed and must stop."""
+
+    enabled: bool = True
+    grace: int = 2
+    """Evaluations, the one before the first step included, that are never judged."""
+    cosine: float = 0.95
+    """Highest mean cosine of two different held-out texts, unless it is falling."""
+    rank: float = 3.0
+    """Lowest effective rank of the held-out vectors (directions), unless it is rising."""
+    accuracy: float = 0.5
+    """Lowest share of the best translation accuracy so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How the loop runs, whatever the recipe."""
+
+    epochs: float = 1.0
+    """Passes over the examples; ignored when `steps` is given."""
+    steps: int = 0
+    """Steps to take; 0: what `epochs` come to."""
+    batch_size: int = 64
+    """Examples in a step."""
+    learning_rate: float = 2e-5
+    """AdamW's highest learning rate."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the rate falls to zero after the warm-up."""
+    warmup: float = 0.1
+    """Share of the steps over which the rate rises from zero."""
+    weight_decay: float = 0.01
+    """AdamW's decay of weight matrices; biases and layer norms are left alone."""
+    clip: float = 1.0
+    """Longest gradient, by its norm; 0: not clipped."""
+    bucket: int = 0
+    """Batches sorted by length together, which saves padding; 0: none. Leave 0 where texts of one
+    batch are each other's negatives and their length would give them away."""
+    seed: int = 1
+    """Decides the order of examples, dropout and new weights; on a CPU a run repeats to the bit."""
+    device: str = "auto"
+    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto`: bfloat16 (or float16) on a GPU, float32 on a CPU."""
+    evaluate_every: int = 500
+    """Steps between looks at the held-out texts."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; the newest and the one before are kept."""
+    patience: int = 0
+    """Evaluations without a better score before the run stops; 0: it runs to its end."""
+    alarm: AlarmSettings = field(default_factory=AlarmSettings)
+
+    def __post_init__(self) -> None:
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("evaluate_every", self.evaluate_every, 1)
+        _at_least("checkpoint_every", self.checkpoint_every, 1)
+        _at_least("steps", self.steps, 0)
+        if self.steps == 0 and self.epochs <= 0:
+            raise ValueError(f"epochs must be above 0, not {self.epochs}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share of the steps in [0, 1), not {self.warmup}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+
+@dataclass(frozen=True, slots=True)
+class StudentSettings:
+    """What is trained: a model that exists (`model`), or a new body of the shape below."""
+
+    model: str = ""
+    """A folder or a sentence-transformers name; empty: a new body."""
+    architecture: Literal["bert", "distilbert"] = "bert"
+    layers: int = 12
+    width: int = 256
+    """Width of the hidden layers; the feed-forward layers are four times as wide."""
+    heads: int = 4
+    tokenizer: str = ""
+    """The tokenizer.json (or a folder with one) of a new body; `tandem train tokenizer` makes one."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """How a new body's token vectors become one."""
+    max_tokens: int = 128
+    """Longest text that is read, in tokens."""
+    dropout: float = 0.1
+    """A new body's dropout."""
+
+    def __post_init__(self) -> None:
+        if not self.model and self.width % self.heads:
+            raise ValueError(f"width {self.width} cannot be shared among {self.heads} heads")
+
+
+@dataclass(frozen=True, slots=True)
+class TextSettings:
+    """One file of plain sentences, or several of one kind."""
+
+    path: str
+    """A text file (plain, gz, xz) with a sentence a line, a TSV of such, or a pattern (`en-*.tsv.xz`)."""
+    column: int = 0
+    """The TSV's column that holds the sentence, counted from 1; 0: the whole line."""
+    limit: int = 0
+    """Sentences read from each file, from the top; 0: all."""
+
+    def __post_init__(self) -> None:
+        if self.column < 0 or self.limit < 0:
+            raise ValueError("column and limit must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutSettings:
+    """What tells that the student is getting better."""
+
+    pairs: tuple[CorpusSettings, ...] = ()
+    """Files of parallel sentences: the score is translation accuracy, the mean of both ways and of
+    the languages."""
+    scored: str = ""
+    """A TSV of text, text, similarity, or JSON lines of s1, s2, score: the score is Spearman's
+    correlation."""
+    aside: int = 200
+    """With neither of these: pairs of each language that are kept from training, at most a tenth."""
+    limit: int = 1000
+    """Pairs of each file that are looked at."""
+
+    def __post_init__(self) -> None:
+        if self.pairs and self.scored:
+            raise ValueError("give held-out pairs or a scored file, not both")
+        if self.aside < 0 or self.limit < 2:
+            raise ValueError("aside must be 0 or more, and limit 2 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class DistillSettings:
+    """`tandem train distill`: a teacher's space, taught through translations."""
+
+    teacher: str = "all-MiniLM-L6-v2"
+    """The model whose vectors are copied: a folder or a sentence-transformers name."""
+    student: StudentSettings = field(default_factory=StudentSettings)
+    corpora: CorporaSettings = field(default_factory=CorporaSettings)
+    """Parallel sentences; the first side is in the language the teacher knows."""
+    held_out: HeldOutSettings = field(default_factory=HeldOutSettings)
+    projection: Literal["none", "linear", "dense", "pca"] = "none"
+    """Where the widths differ. `linear`: a layer from the student's width to the teacher's, used in
+    training only. `dense`: the same layer, kept in the student, whose vectors then have the teacher's
+    width. `pca`: the teacher's vectors are cut to the student's width along their principal axes."""
+    sides: Literal["both", "target"] = "both"
+    """`both`: S(s) and S(t) near T(s); `target`: only S(t)."""
+    cache: str = ""
+    """Folder of the teacher's vectors, kept by content; empty: inside the output folder."""
+    run: RunSettings = field(default_factory=RunSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastiveSettings:
+    """`tandem train simcse|rankcse|infonce|mnr`: likeness learned from what is alike."""
+
+    student: StudentSettings = field(default_factory=StudentSettings)
+    texts: tuple[TextSettings, ...] = ()
+    """Sentences, for simcse and rankcse."""
+    corpora: CorporaSettings = field(default_factory=CorporaSettings)
+    """Pairs that mean the same, for infonce and mnr; for simcse and rankcse every side is a sentence."""
+    held_out: HeldOutSettings = field(default_factory=HeldOutSettings)
+    temperature: float = 0.05
+    """Of the softmax over a batch."""
+    both_ways: bool = False
+    """Also tell the source from the batch's sources, given the target (infonce, mnr)."""
+    teacher: str = ""
+    """The model whose ranking of a batch is copied (rankcse)."""
+    ranking: Literal["listnet", "listmle"] = "listnet"
+    """How the teacher's ranking is copied (rankcse)."""
+    ranking_temperature: float = 0.05
+    """Of the student's scores in the ranking; the teacher's is half of it, as in the paper."""
+    consistency_weight: float = 1.0
+    """Of the divergence between two dropout masks' rankings (rankcse)."""
+    ranking_weight: float = 1.0
+    """Of the teacher's ranking (rankcse)."""
+    cache: str = ""
+    """Folder of the teacher's vectors; empty: inside the output folder."""
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0 or self.ranking_temperature <= 0:
+            raise ValueError("temperatures must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class RetromaeSettings:
+    """`tandem train retromae`: pre-training on plain text."""
+
+    student: StudentSettings = field(default_factory=StudentSettings)
+    texts: tuple[TextSettings, ...] = ()
+    """Sentences and passages, one a line."""
+    aside: int = 500
+    """Texts kept from training: the score is the share of their tokens that the decoder restores from
+    the sentence vector."""
+    encoder_mask: float = 0.3
+    """Share of the tokens hidden from the encoder."""
+    decoder_mask: float = 0.5
+    """Share of the tokens hidden from each place of the decoder."""
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.encoder_mask < 1 and 0 < self.decoder_mask <= 1):
+            raise ValueError("encoder_mask and decoder_mask are shares above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class RelevanceSettings:
+    """`tandem train relevance`: queries and graded documents."""
+
+    student: StudentSettings = field(default_factory=StudentSettings)
+    train: str = ""
+    """A DaReCzech file: a TSV with a header and the columns query, doc, label."""
+    held_out: str = ""
+    """Another such file: the score is precision at 10, as the paper counts it."""
+    limit: int = 0
+    """Records read of `train`; 0: all."""
+    loss: Literal["cosine", "margin", "margin_mse"] = "cosine"
+    """`cosine`: the cosine of query and document is the grade; the margin losses: its order."""
+    margin: float = 0.3
+    """Lead in cosine of a document one whole grade better."""
+    documents: int = 8
+    """Documents of one query in a step, drawn anew each time."""
+    run: RunSettings = field(default_factory=RunSettings)
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")

@@ -1,0 +1,137 @@
+"""Text to index terms, by language: words as written (folded) and their stems.
+
+Two streams are indexed. `words` are lower-cased and without diacritics, so that "pocitace" finds
+"počítače"; `stems` are Snowball stems, folded the same way. Scripts written without spaces become
+character bigrams (words) and single characters (stems); Korean words are kept, with their bigrams as
+stems, because particles are glued to nouns. No stop words are removed: BM25 gives them almost nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Analysis", "analyse", "fold", "query_terms", "tokens"]
+
+STEMMERS = {
+    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
+    "en": "english", "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque",
+    "fa": "persian", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi",
+    "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian",
+    "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish",
+    "pt": "portuguese", "ro": "romanian", "ru": "russian", "sk": "czech", "sr": "serbian",
+    "st": "sesotho", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+}  # fmt: skip
+# Slovak has no Snowball stemmer; the Czech one conflates most of its endings.
+
+_LETTERS = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "œ": "oe", "æ": "ae", "þ": "th",
+     "ŀ": "l", "ŧ": "t", "\u200c": None, "\u200d": None, "ـ": None, "ي": "ی", "ك": "ک", "ى": "ی"}
+)  # fmt: skip
+_STRIPPED = re.compile(
+    "[\u0300-\u036f\u064b-\u065f\u0670\u0591-\u05c7]"
+)  # accents, harakat, niqqud
+_UNSPACED = "\u2e80-\u2fdf\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\U00020000-\U0003134f"
+_RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
+_HANGUL = re.compile("[\uac00-\ud7af]")
+_REMEMBERED = 400_000  # words kept per language: some 60 MB, and most words of a collection
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The two streams of a text, each a string of terms between single spaces."""
+
+    words: str
+    stems: str
+
+
+@functools.cache
+def _word() -> re.Pattern[str]:
+    """Letters, marks and digits. `\\w` leaves out combining marks, which Indic words are full of."""
+    ranges, start = [], None
+    for point in range(0x300, 0x20000):
+        mark = unicodedata.category(chr(point)) in ("Mn", "Mc")
+        if mark and start is None:
+            start = point
+        elif not mark and start is not None:
+            ranges.append(f"{chr(start)}-{chr(point - 1)}")
+            start = None
+    marks = "".join(ranges)
+    return re.compile(rf"[^\W_](?:[^\W_]|[{marks}\u200c\u200d])*")
+
+
+@functools.cache
+def _stemmer(lang: str) -> Any:
+    import Stemmer
+
+    return Stemmer.Stemmer(STEMMERS[lang], 0) if lang in STEMMERS else None
+
+
+def fold(word: str) -> str:
+    """Case and diacritics removed, compatibility forms unified; vowel signs of Indic scripts stay."""
+    lowered = unicodedata.normalize("NFKC", word).casefold()
+    if lowered.isascii():
+        return lowered
+    bare = _STRIPPED.sub("", unicodedata.normalize("NFD", lowered))
+    return unicodedata.normalize("NFC", bare).translate(_LETTERS)
+
+
+def _terms(word: str, lang: str) -> tuple[str, str]:
+    """(words, stems) of one written word, terms between spaces."""
+    words, stems = [], []
+    for run in _RUNS.findall(unicodedata.normalize("NFKC", word)):
+        folded = fold(run)
+        if not folded:
+            continue
+        if _RUNS.match(run) and re.match(f"[{_UNSPACED}]", run):
+            words += [folded[i : i + 2] for i in range(len(folded) - 1)] or [folded]
+            stems += list(folded)
+        elif _HANGUL.search(run):
+            words.append(unicodedata.normalize("NFC", folded))
+            stems += [folded[i : i + 2] for i in range(len(folded) - 1)] or [folded]
+        else:
+            stemmer = _stemmer(lang)
+            words.append(folded)
+            stems.append(fold(stemmer.stemWord(run.lower())) if stemmer else folded)
+    return " ".join(words), " ".join(stem for stem in stems if stem)
+
+
+_remembered: dict[str, dict[str, tuple[str, str]]] = {}
+
+
+def analyse(text: str, lang: str) -> Analysis:
+    """Both streams of `text`, in the order of the text. Words are remembered between calls."""
+    known = _remembered.setdefault(lang, {})
+    if len(known) > _REMEMBERED:
+        known.clear()
+    words, stems = [], []
+    for word in _word().findall(text):
+        terms = known.get(word)
+        if terms is None:
+            terms = _terms(word, lang)
+            if len(word) <= 24:
+                known[sys.intern(word)] = terms
+        words.append(terms[0])
+        stems.append(terms[1])
+    return Analysis(" ".join(filter(None, words)), " ".join(filter(None, stems)))
+
+
+def query_terms(query: str, langs: Collection[str]) -> tuple[list[str], list[str]]:
+    """(words, stems) to look for: each once, stems as every one of `langs` would have them."""
+    words: dict[str, None] = {}
+    stems: dict[str, None] = {}
+    for lang in langs or ("",):
+        analysis = analyse(query, lang)
+        words.update(dict.fromkeys(analysis.words.split()))
+        stems.update(dict.fromkeys(analysis.stems.split()))
+    return list(words), list(stems)
+
+
+def tokens(text: str) -> list[tuple[str, int, int]]:
+    """Every written word with where it starts and ends in `text`, for marking."""
+    return [(match[0], match.start(), match.end()) for match in _word().finditer(text)]

@@ -1,0 +1,643 @@
+"""Building, adding to, deleting from and compacting an index folder: each is one commit, or nothing.
+
+Documents flow through: checked -> unchanged ones passed over -> language and passages (in worker
+processes, when asked for) -> encoded through the journal -> written to a new segment and to tantivy.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import DocumentError, IndexFolderError
+from configs.settings import DenseSettings, LexicalSettings, PassageSettings
+from indexer import languages
+from indexer.analysis import Analysis, analyse
+from indexer.dense import choose_factory, write_ann
+from indexer.folder import (
+    FORMAT,
+    DenseEntry,
+    EncoderEntry,
+    IndexFolder,
+    Manifest,
+    SegmentEntry,
+    commit,
+    locked,
+    mark_deleted,
+    passage_texts,
+    reached,
+    read_manifest,
+    sweep,
+)
+from indexer.journal import Journal
+from indexer.lexical import LexicalWriter
+from indexer.passages import split
+from indexer.schema import Document, Encoder
+from indexer.segments import merge_tail
+from indexer.sources import OnReject, Reject, check_document
+from indexer.store import SegmentWriter, Store, content_hash
+
+__all__ = ["Report", "add_documents", "build_index", "compact", "delete_documents"]
+
+BATCH = 1024  # documents prepared, encoded and written at a time
+_WORTH_WORKERS = 4 * BATCH  # fewer documents are done before a worker process has started
+_CALIBRATION = 1000  # passages whose mean cosine stands for unrelated ones
+
+Spans = list[tuple[int, int]]
+Prepared = tuple[str, Spans, list[Analysis]]  # language, passages, their terms
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one command did to an index."""
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    rejected: int = 0
+    passages: int = 0
+    """Passages written."""
+    encoded: int = 0
+    """Passages encoded now; the others were in the journal of an interrupted build."""
+    documents: int = 0
+    """Documents in the index afterwards."""
+    seconds: float = 0.0
+    generation: int = 0
+
+
+Progress = Callable[[int], None]  # documents done since the last call
+
+
+def build_index(
+    path: str | Path,
+    documents: Iterable[Document],
+    encoder: Encoder,
+    *,
+    model: str | None = None,
+    query_prompt: str | None = None,
+    passage_prompt: str | None = None,
+    passages: PassageSettings | None = None,
+    lexical: LexicalSettings | None = None,
+    dense: DenseSettings | None = None,
+    on_reject: OnReject | None = None,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+    restart: bool = False,
+    workers: int = 0,
+    device: str = "auto",
+) -> Report:
+    """Build an index folder from documents; committed whole at the end, resumed when it was interrupted.
+
+    `model` is what the encoder is opened by next time (default: its name). `workers` processes find
+    languages, passages and terms; 0: this one does. Raises IndexFolderError when there is an index
+    already (unless `overwrite`) or a build with other settings was interrupted (unless `restart`), and
+    DocumentError when no document could be used.
+    """
+    path = Path(path)
+    stream = iter(documents)
+    first = next(stream, None)  # a source that does not exist fails here, before a folder is made
+    entry = EncoderEntry(
+        model or encoder.name,
+        encoder.name,
+        encoder.fingerprint,
+        encoder.dim,
+        query_prompt,
+        passage_prompt,
+    )
+    if path.exists() and not path.is_dir():
+        raise IndexFolderError(f"{path}: a file stands there; choose another folder for the index")
+    present = (path / "manifest.json").exists()
+    if present and not overwrite:
+        raise IndexFolderError(
+            f"{path}: holds an index already; use `tandem index add` to add to it, or --overwrite to replace it"
+        )
+    if first is None:
+        raise DocumentError("no document could be used; nothing was indexed")
+    with locked(path, "index build"):
+        old = read_manifest(path) if present else None
+        blank = Manifest(
+            format=FORMAT,
+            generation=0 if old is None else old.generation,
+            created="",
+            encoder=entry,
+            documents=0,
+            passages=0,
+            deleted=0,
+            languages={},
+            segments=(),
+            deletions="",
+            lexical_folder="",
+            dense_index=DenseEntry(),
+            passage_settings=passages or PassageSettings(),
+            lexical=lexical or LexicalSettings(),
+            dense=dense or DenseSettings(),
+        )
+        sweep(path, old, keep_journal=not restart)
+        writer = _Writer(path, blank, old, None, encoder, device)
+        return writer.run(itertools.chain([first], stream), on_reject, progress, workers)
+
+
+def add_documents(
+    path: str | Path,
+    documents: Iterable[Document],
+    encoder: Encoder | None = None,
+    *,
+    on_reject: OnReject | None = None,
+    progress: Progress | None = None,
+    workers: int = 0,
+    device: str = "auto",
+) -> Report:
+    """Add documents to an index; one with a known id replaces it, an unchanged one is passed over."""
+    path = Path(path)
+    stream = iter(documents)
+    first = next(stream, None)
+    read_manifest(path)  # a folder that is no index is told so, and not locked
+    with (
+        locked(path, "index add"),
+        contextlib.closing(IndexFolder.open(path, encoder, device)) as base,
+    ):
+        sweep(path, base.manifest)
+        if first is None:
+            return Report(documents=base.manifest.documents, generation=base.manifest.generation)
+        writer = _Writer(path, base.manifest, base.manifest, base, base.encoder, device)
+        return writer.run(itertools.chain([first], stream), on_reject, progress, workers)
+
+
+def delete_documents(
+    path: str | Path, ids: Sequence[str], encoder: Encoder | None = None
+) -> Report:
+    """Mark documents deleted. DocumentError, and nothing done, when one of the ids is not in the index."""
+    path = Path(path)
+    read_manifest(path)
+    start = time.perf_counter()
+    with locked(path, "index delete"), contextlib.closing(_open_unread(path, encoder)) as base:
+        sweep(path, base.manifest)
+        wanted = list(dict.fromkeys(ids))
+        found = base.store.find(wanted)
+        missing = [id_ for id_ in wanted if id_ not in found]
+        if missing:
+            shown = ", ".join(repr(id_) for id_ in missing[:5]) + (
+                " ..." if len(missing) > 5 else ""
+            )
+            raise DocumentError(f"{path}: not in the index: {shown}; nothing was deleted")
+        writer = _Writer(path, base.manifest, base.manifest, base, base.encoder, "cpu")
+        for id_, (number, row, count, _) in found.items():
+            writer.retire(id_, number, row, count)
+        manifest = writer.finish(0)
+        return Report(
+            deleted=len(found),
+            documents=manifest.documents,
+            seconds=time.perf_counter() - start,
+            generation=manifest.generation,
+        )
+
+
+def compact(path: str | Path, *, progress: Progress | None = None, device: str = "auto") -> Report:
+    """Rewrite an index as one segment without its deleted documents; nothing is encoded again."""
+    path = Path(path)
+    read_manifest(path)
+    with locked(path, "index compact"), contextlib.closing(_open_unread(path, None)) as base:
+        sweep(path, base.manifest)
+        blank = dataclasses.replace(
+            base.manifest, documents=0, passages=0, deleted=0, languages={}, segments=()
+        )
+        writer = _Writer(path, blank, base.manifest, None, base.encoder, device)
+        return writer.rewrite(base, progress)
+
+
+def _open_unread(path: Path, encoder: Encoder | None) -> IndexFolder:
+    """The index, for work that needs no vector of a new text: its encoder is not loaded."""
+    entry = read_manifest(path).encoder
+    return IndexFolder.open(path, encoder or _Unloaded(entry), "cpu")
+
+
+class _Unloaded:
+    """Stands for the encoder of an index where nothing is encoded."""
+
+    max_tokens: int | None = None
+
+    def __init__(self, entry: EncoderEntry) -> None:
+        self.name, self.dim, self.fingerprint = entry.name, entry.dim, entry.fingerprint
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        raise AssertionError("nothing is split without the encoder")
+
+    def encode(self, texts: Sequence[str], kind: str = "passage") -> NDArray[np.float32]:
+        raise AssertionError("nothing is encoded without the encoder")
+
+
+# -- documents to passages and terms, in this process or in workers ---------------------------------
+
+
+def _prepare(batch: Sequence[tuple[str, str, str]], size: int, overlap: int) -> list[Prepared]:
+    """(title, text, lang) each to its language, passages and terms, for an encoder without a limit."""
+    out: list[Prepared] = []
+    unknown = [i for i, (_, _, lang) in enumerate(batch) if not lang]
+    found = dict(
+        zip(unknown, languages.detect([batch[i][1] or batch[i][0] for i in unknown]), strict=True)
+    )
+    for i, (title, text, lang) in enumerate(batch):
+        spans = split(text, size, overlap)
+        code = lang or found[i]
+        out.append(
+            (code, spans, [analyse(part, code) for part in passage_texts(title, text, spans)])
+        )
+    return out
+
+
+def _prepare_fitting(
+    batch: Sequence[tuple[str, str, str]], size: int, overlap: int, encoder: Encoder
+) -> list[Prepared]:
+    """The same, with passages that fit the encoder."""
+    out: list[Prepared] = []
+    limit = encoder.max_tokens
+    assert limit is not None
+    for title, text, lang in batch:
+        code = lang or languages.detect([text or title])[0]
+        room = (
+            limit - 2 - (encoder.count_tokens([title])[0] if title else 0)
+        )  # the title stands before each
+        spans = split(text, size, overlap, max(16, room), encoder.count_tokens)
+        out.append(
+            (code, spans, [analyse(part, code) for part in passage_texts(title, text, spans)])
+        )
+    return out
+
+
+def _in_order(
+    batches: Iterator[list[tuple[Document, bytes]]],
+    prepare: Callable[[Sequence[tuple[str, str, str]]], list[Prepared]],
+    workers: int,
+    task: tuple[int, int] | None,
+) -> Iterator[tuple[list[tuple[Document, bytes]], list[Prepared]]]:
+    """Each batch with what `prepare` makes of it; by worker processes when there is enough to do."""
+
+    def plain(batch: list[tuple[Document, bytes]]) -> list[tuple[str, str, str]]:
+        return [(document.title, document.text, document.lang) for document, _ in batch]
+
+    ahead = list(itertools.islice(batches, _WORTH_WORKERS // BATCH))
+    if workers < 1 or task is None or len(ahead) < _WORTH_WORKERS // BATCH:
+        for batch in itertools.chain(ahead, batches):
+            yield batch, prepare(plain(batch))
+        return
+    context = multiprocessing.get_context(
+        "spawn"
+    )  # a fork would copy the threads of FAISS and tantivy
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        waiting: collections.deque[tuple[list[tuple[Document, bytes]], Future[list[Prepared]]]]
+        waiting = collections.deque()
+        try:
+            for batch in itertools.chain(ahead, batches):
+                waiting.append((batch, pool.submit(_prepare, plain(batch), *task)))
+                if len(waiting) > 2 * workers:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+# -- one commit in the making -----------------------------------------------------------------------
+
+
+class _Writer:
+    """The next commit of an index folder: on top of `base`, or of nothing."""
+
+    def __init__(
+        self,
+        path: Path,
+        template: Manifest,
+        previous: Manifest | None,
+        base: IndexFolder | None,
+        encoder: Encoder,
+        device: str,
+    ) -> None:
+        self.path = path
+        self.template = template
+        self.previous = previous
+        self.base = base
+        self.encoder = encoder
+        self.device = device
+        self.generation = template.generation + 1
+        self.lexical: LexicalWriter | None = None
+        if template.lexical.backend == "tantivy":
+            folder = path / f"lexical-{self.generation}"
+            before = path / base.manifest.lexical_folder if base is not None else None
+            self.lexical = LexicalWriter(folder, before, threads=min(2, os.cpu_count() or 1))
+        self.languages: collections.Counter[str] = collections.Counter(template.languages)
+        self.documents = template.documents
+        self.base_rows = len(base.store) if base is not None else 0
+        self.deleted = base.store.deleted.copy() if base is not None else np.zeros(0, bool)
+        self.folder = path / f"segment-{self.generation}"
+
+    def retire(self, id_: str, number: int, row: int, count: int) -> None:
+        """Mark a document of the base deleted."""
+        assert self.base is not None
+        self.deleted[row : row + count] = True
+        if self.lexical is not None:
+            self.lexical.delete(id_)
+        lang = self.base.store.passages["lang"][row].decode()
+        self.languages[lang] -= 1
+        self.documents -= 1
+
+    def run(
+        self,
+        documents: Iterable[Document],
+        on_reject: OnReject | None,
+        progress: Progress | None,
+        workers: int,
+    ) -> Report:
+        start = time.perf_counter()
+        settings = self.template.passage_settings
+        journal = Journal.open(
+            self.path / "journal",
+            self.encoder.dim,
+            {
+                "encoder": self.encoder.fingerprint,
+                "prompt": self.template.encoder.passage_prompt,
+                "size": settings.size,
+                "overlap": settings.overlap,
+            },
+        )
+        self.folder.mkdir()
+        segment = SegmentWriter(self.folder)
+        counts = collections.Counter[str]()
+        order: list[NDArray[np.int64]] = []
+        try:
+            task = (settings.size, settings.overlap)
+
+            def prepare(batch: Sequence[tuple[str, str, str]]) -> list[Prepared]:
+                if self.encoder.max_tokens is None:
+                    return _prepare(batch, *task)
+                return _prepare_fitting(batch, *task, self.encoder)
+
+            batches = self._new(documents, counts, on_reject, progress)
+            shared = task if self.encoder.max_tokens is None else None
+            for batch, prepared in _in_order(batches, prepare, workers, shared):
+                reached("batch prepared")
+                texts = [
+                    text
+                    for (document, _), (_, spans, _) in zip(batch, prepared, strict=True)
+                    for text in passage_texts(document.title, document.text, spans)
+                ]
+                order.append(journal.encode(texts, self.encoder))
+                reached("batch encoded")
+                self._write(segment, batch, prepared)
+                if progress is not None:
+                    progress(len(batch))
+            counts["encoded"] = journal.rows - journal.recovered
+        except BaseException:
+            segment.abandon()
+            if self.lexical is not None:
+                self.lexical.abandon()
+            raise
+        finally:
+            journal.close()
+        segment.finish()
+        if segment.documents == 0 and not counts["replaced"]:
+            if self.lexical is not None:
+                self.lexical.abandon()
+            if self.base is None:
+                raise DocumentError("no document could be used; nothing was indexed")
+            sweep(self.path, self.base.manifest, keep_journal=False)
+            return self._report(counts, self.base.manifest, 0, start)
+        _arrange(
+            self.path / "journal" / "vectors.f32",
+            self.folder / "vectors.f32",
+            order,
+            self.encoder.dim,
+        )
+        manifest = self.finish(segment.documents, segment.passages)
+        return self._report(counts, manifest, segment.passages, start)
+
+    def rewrite(self, base: IndexFolder, progress: Progress | None) -> Report:
+        """Every live document of `base`, with its vectors, in one segment."""
+        start = time.perf_counter()
+        self.folder.mkdir()
+        segment = SegmentWriter(self.folder)
+        store = base.store
+        rows: list[NDArray[np.int64]] = []
+        live = store.live()
+        while chunk := list(itertools.islice(live, BATCH)):
+            batch, prepared = [], []
+            for document, digest, row, count in chunk:
+                slices = store.passages[row : row + count]
+                spans = [(int(p["start"]), int(p["end"])) for p in slices]
+                terms = [
+                    analyse(text, document.lang)
+                    for text in passage_texts(document.title, document.text, spans)
+                ]
+                batch.append((document, digest))
+                prepared.append((document.lang, spans, terms))
+                rows.append(np.arange(row, row + count))
+            self._write(segment, batch, prepared)
+            reached("batch rewritten")
+            if progress is not None:
+                progress(len(batch))
+        segment.finish()
+        wanted = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        with (self.folder / "vectors.f32").open("wb") as out:
+            for at in range(0, len(wanted), 65_536):
+                out.write(store.take(wanted[at : at + 65_536]).tobytes())
+        manifest = self.finish(segment.documents, segment.passages)
+        return Report(
+            passages=segment.passages,
+            documents=manifest.documents,
+            seconds=time.perf_counter() - start,
+            generation=manifest.generation,
+        )
+
+    def _new(
+        self,
+        documents: Iterable[Document],
+        counts: collections.Counter[str],
+        on_reject: OnReject | None,
+        progress: Progress | None,
+    ) -> Iterator[list[tuple[Document, bytes]]]:
+        """Batches of documents to write: valid, not seen before, and not the same as in the base."""
+        seen: dict[str, bytes] = {}
+        stream = iter(documents)
+        while chunk := list(itertools.islice(stream, BATCH)):
+            reached("batch read")
+            hashed = [(document, content_hash(document)) for document in chunk]
+            known = self.base.store.find([d.id for d in chunk]) if self.base is not None else {}
+            batch = []
+            for document, digest in hashed:
+                problem = check_document(document)
+                if problem is None and document.id in seen:
+                    if seen[document.id] == digest:
+                        counts["repeated"] += 1
+                        continue
+                    problem = (
+                        f"the id {document.id!r} came before with other content; the first is kept"
+                    )
+                if problem is not None:
+                    counts["rejected"] += 1
+                    if on_reject is not None:
+                        on_reject(Reject(document.id[:200], problem, document.text[:2000]))
+                    continue
+                seen[document.id] = digest
+                if document.id in known:
+                    number, row, count, before = known[document.id]
+                    if before == digest:
+                        counts["unchanged"] += 1
+                        continue
+                    self.retire(document.id, number, row, count)
+                    counts["replaced"] += 1
+                else:
+                    counts["added"] += 1
+                batch.append((document, digest))
+            if progress is not None and len(batch) < len(chunk):
+                progress(len(chunk) - len(batch))
+            if batch:
+                yield batch
+
+    def _write(
+        self,
+        segment: SegmentWriter,
+        batch: Sequence[tuple[Document, bytes]],
+        prepared: Sequence[Prepared],
+    ) -> None:
+        entries = []
+        row = self.base_rows + segment.passages
+        for (document, digest), (lang, spans, analyses) in zip(batch, prepared, strict=True):
+            if document.lang != lang:
+                document = dataclasses.replace(document, lang=lang)
+            entries.append((document, digest, spans))
+            self.languages[lang] += 1
+            if self.lexical is not None:
+                for analysis in analyses:
+                    self.lexical.add(row, document.id, lang, document.fields, analysis)
+                    row += 1
+        self.documents += len(entries)
+        segment.add(entries)
+
+    def finish(self, documents: int, passages: int = 0) -> Manifest:
+        """Close every file of the commit and make it the folder's newest."""
+        reached("segment written")
+        segments = list(self.template.segments)
+        if documents:
+            segments.append(SegmentEntry(self.folder.name, documents, passages))
+            self.deleted = np.concatenate([self.deleted, np.zeros(passages, bool)])
+        segments = merge_tail(self.path, segments, self.encoder.dim, self.generation)
+        reached("segments merged")
+        deletions = f"deleted-{self.generation}.npy"
+        mark_deleted(self.path, deletions, self.deleted)
+        if self.lexical is not None:
+            self.lexical.finish()
+        reached("lexical committed")
+        store = Store([self.path / s.folder for s in segments], self.encoder.dim, self.deleted)
+        try:
+            dense = self._dense(store)
+            reached("dense written")
+            background = _background(store)
+        finally:
+            store.close()
+        langs = {lang: n for lang, n in self.languages.most_common() if n > 0}
+        manifest = dataclasses.replace(
+            self.template,
+            generation=self.generation,
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            encoder=dataclasses.replace(self.template.encoder, background=background),
+            documents=self.documents,
+            passages=int((~self.deleted).sum()),
+            deleted=int(self.deleted.sum()),
+            languages=langs,
+            segments=tuple(segments),
+            deletions=deletions,
+            lexical_folder=f"lexical-{self.generation}" if self.lexical is not None else "none",
+            dense_index=dense,
+        )
+        manifest = commit(self.path, manifest, self.previous)
+        sweep(self.path, manifest, keep_journal=False)
+        reached("old files removed")
+        return manifest
+
+    def _dense(self, store: Store) -> DenseEntry:
+        """The FAISS file of this commit: the one there is, that one with the new rows, or a new one."""
+        wanted = self.template.dense.factory
+        factory = choose_factory(len(store)) if wanted == "auto" else wanted
+        if factory == "Flat" or not len(store):
+            return DenseEntry("Flat")
+        name = f"dense-{self.generation}.faiss"
+        before = self.base.manifest.dense_index if self.base is not None else DenseEntry()
+        if before.file is not None:
+            grown = len(store) >= 4 * max(before.covered, 1)  # too few lists by now: train again
+            if not grown:
+                if len(store) - before.covered <= max(10_000, before.covered // 10):
+                    return before
+                write_ann(
+                    self.path / name,
+                    store,
+                    before.factory,
+                    self.path / before.file,
+                    before.covered,
+                    self.device,
+                )
+                return DenseEntry(before.factory, name, len(store))
+        write_ann(self.path / name, store, factory, device=self.device)
+        return DenseEntry(factory, name, len(store))
+
+    def _report(
+        self, counts: collections.Counter[str], manifest: Manifest, passages: int, start: float
+    ) -> Report:
+        return Report(
+            added=counts["added"],
+            replaced=counts["replaced"],
+            unchanged=counts["unchanged"] + counts["repeated"],
+            rejected=counts["rejected"],
+            passages=passages,
+            encoded=counts["encoded"],
+            documents=manifest.documents,
+            seconds=time.perf_counter() - start,
+            generation=manifest.generation,
+        )
+
+
+def _arrange(journal: Path, target: Path, order: Sequence[NDArray[np.int64]], dim: int) -> None:
+    """The journal's vectors in the order of the segment's rows; the same file, when that is its order.
+
+    The journal itself stays until the commit is made, so that a kill between loses nothing.
+    """
+    rows = np.concatenate(order) if order else np.zeros(0, np.int64)
+    size = journal.stat().st_size // (4 * dim)
+    if len(rows) == size and np.array_equal(rows, np.arange(size)):
+        with contextlib.suppress(OSError):  # no hard links on this file system: copied below
+            os.link(journal, target)
+            return
+    vectors = (
+        np.memmap(journal, np.float32, "r").reshape(-1, dim)
+        if size
+        else np.zeros((0, dim), np.float32)
+    )
+    with target.open("wb") as out:
+        for start in range(0, len(rows), 65_536):
+            out.write(np.ascontiguousarray(vectors[rows[start : start + 65_536]]).tobytes())
+
+
+def _background(store: Store) -> float:
+    """The mean cosine of unrelated passages, from a fixed random sample."""
+    live = np.flatnonzero(~store.deleted)
+    if len(live) < 2:
+        return 0.0
+    picked = np.random.default_rng(0).choice(live, min(_CALIBRATION, len(live)), replace=False)
+    sample = store.take(np.sort(picked)).astype(np.float64)
+    n = len(sample)
+    total = float(np.square(sample.sum(axis=0)).sum() - np.square(sample).sum())
+    return round(max(0.0, total / (n * (n - 1))), 4)

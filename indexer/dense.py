@@ -1,0 +1,331 @@
+"""The search by meaning, with FAISS over the vectors of a store.
+
+Up to `FLAT_LIMIT` passages the vectors themselves are searched, memory-mapped, and the answer is exact.
+Beyond, a FAISS file finds candidates and their exact scores are computed from the vectors, so that a
+score never depends on the kind of index. Rows added since the file was written are searched exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import ConfigError, IndexFolderError
+from indexer.schema import Encoder, Matrix, Ranking, Where
+from indexer.store import Store
+
+__all__ = ["DenseIndex", "choose_factory", "default_probes", "use_threads", "write_ann"]
+
+FLAT_LIMIT = 20_000
+PQ_LIMIT = 5_000_000
+_CHUNK = 65_536  # rows read, trained on or added at a time
+_RESCORED = 4  # candidates taken from an approximate index for each one wanted
+_REMEMBERED = 256  # query vectors kept, so that search and score encode a query once
+_DIGITS = 6
+
+
+def choose_factory(passages: int) -> str:
+    """The FAISS factory for a number of passages; see docs/scale.md for the measurements.
+
+    Flat up to 20,000: exact, no training, and under 3 ms a query. IVF with 8-bit scalars up to five
+    million, about 2 x sqrt(n) lists, a power of two: HNSW answers as fast but takes several times longer
+    to build. Beyond, IVF-PQ holds 1/8 of the memory and the exact re-scoring mends its order.
+    """
+    if passages <= FLAT_LIMIT:
+        return "Flat"
+    lists = 2 ** round(math.log2(2 * math.sqrt(passages)))
+    return f"IVF{lists},SQ8" if passages <= PQ_LIMIT else f"IVF{lists},PQ32x8"
+
+
+def default_probes(factory: str) -> int:
+    """IVF lists read (1/64 of them, at least 16) or HNSW's efSearch, for a recall of 0.98 and more."""
+    if factory.startswith("HNSW"):
+        return 128
+    lists = _lists(factory)
+    return min(lists, max(16, lists // 64)) if lists else 0
+
+
+def _lists(factory: str) -> int:
+    for part in factory.split(","):
+        if part.startswith("IVF") and part[3:].split("_")[0].isdigit():
+            return int(part[3:].split("_")[0])
+    return 0
+
+
+def use_threads(count: int) -> None:
+    """Threads FAISS may use; it and torch would otherwise each take every core."""
+    import faiss
+
+    faiss.omp_set_num_threads(count)
+
+
+def _gpus() -> int:
+    import faiss
+
+    return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
+
+
+def write_ann(
+    path: Path,
+    store: Store,
+    factory: str,
+    base: Path | None = None,
+    covered: int = 0,
+    device: str = "auto",
+) -> None:
+    """A FAISS file over every row of `store`: trained anew, or `base` with the rows from `covered` on added.
+
+    Training sees up to 64 rows a list, in a fixed random order, so the same rows give the same file.
+    Raises ConfigError for a factory FAISS does not know or that needs more passages than there are.
+    """
+    import faiss
+
+    if base is not None:
+        index = faiss.read_index(str(base))
+    else:
+        try:
+            index = faiss.index_factory(store.dim, factory, faiss.METRIC_INNER_PRODUCT)
+        except RuntimeError as error:
+            raise ConfigError(f"dense.factory {factory}: FAISS does not know it") from error
+        covered = 0
+    gpu = index
+    if device != "cpu" and _gpus() and "HNSW" not in factory:
+        gpu = faiss.index_cpu_to_all_gpus(index)
+    if not gpu.is_trained:
+        lists = _lists(factory)
+        wanted = max(64 * lists, 20_000)
+        picked = np.arange(len(store))
+        if len(store) > wanted:
+            picked = np.sort(np.random.default_rng(0).choice(len(store), wanted, replace=False))
+        if lists:
+            _quicker(index)
+        try:
+            gpu.train(store.take(picked))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"dense.factory {factory}: it cannot be trained on {len(store):,} passages; "
+                "use Flat, or fewer lists"
+            ) from error
+    for start in range(covered, len(store), _CHUNK):
+        gpu.add(store.take(np.arange(start, min(start + _CHUNK, len(store)))))
+    if gpu is not index:
+        index = faiss.index_gpu_to_cpu(gpu)
+    faiss.write_index(index, str(path))
+
+
+def _quicker(index: Any) -> None:
+    import faiss
+
+    ivf = faiss.try_extract_index_ivf(index)
+    if ivf is not None:
+        ivf.cp.niter = 6  # measured: recall at 10 is within 0.002 of 25 iterations
+        ivf.cp.max_points_per_centroid = 64
+        ivf.cp.min_points_per_centroid = 1
+
+
+class DenseIndex:
+    """Cosine over passages; ids are row numbers as strings. Satisfies `indexer.schema.Index`."""
+
+    def __init__(
+        self,
+        store: Store,
+        encoder: Encoder,
+        factory: str = "Flat",
+        file: Path | None = None,
+        covered: int = 0,
+        probes: int = 0,
+        background: float = 0.0,
+        device: str = "auto",
+    ) -> None:
+        self.factory = factory
+        self.probes = probes or default_probes(factory)
+        self._store = store
+        self._encoder = encoder
+        self._covered = covered if file is not None else 0
+        self._background = background
+        self._known: OrderedDict[str, Matrix] = OrderedDict()
+        self._lock = threading.Lock()
+        self._masks: dict[object, NDArray[np.bool_] | None] = {}
+        self._ann = _read(file, device) if file is not None else None
+
+    # -- queries -------------------------------------------------------------------------------
+
+    def encode(self, queries: Sequence[str]) -> Matrix:
+        """(len(queries), dim); a query's vector is remembered for a while."""
+        with self._lock:
+            missing = list(dict.fromkeys(q for q in queries if q not in self._known))
+        if not missing and len(queries) == 1:
+            return self._known[queries[0]]
+        fresh = (
+            dict(zip(missing, self._encoder.encode(missing, kind="query"), strict=True))
+            if missing
+            else {}
+        )
+        with self._lock:
+            rows = [fresh[q] if q in fresh else self._known[q][0] for q in queries]
+            for query, vector in fresh.items():
+                self._known[query] = vector[None, :]
+            while len(self._known) > _REMEMBERED + len(queries):
+                self._known.popitem(last=False)
+        return np.stack(rows) if rows else np.zeros((0, self._store.dim), np.float32)
+
+    def search(self, queries: Sequence[str], k: int, where: Where | None = None) -> list[Ranking]:
+        vectors = self.encode(queries)
+        scores, rows = self.neighbours(vectors, k, where)
+        rankings: list[Ranking] = []
+        for vector, mine, found in zip(vectors, scores, rows, strict=True):
+            known = found >= 0
+            if not known.any() or not vector.any():
+                rankings.append([])
+                continue
+            pairs = zip(map(str, found[known].tolist()), mine[known].tolist(), strict=True)
+            rankings.append(sorted(pairs, key=lambda hit: (-hit[1], hit[0])))
+        return rankings
+
+    def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]:
+        vector = self.encode([query])[0]
+        rows = np.array([int(id_) for id_ in ids], np.int64)
+        return self._exact_scores(vector, rows)
+
+    def bounds(self, query: str) -> tuple[float, float]:
+        """(the mean cosine of unrelated passages, 1)."""
+        return self._background, 1.0
+
+    def vectors(self, ids: Sequence[str]) -> Matrix:
+        """The vectors of these passages, as stored."""
+        return self._store.take(np.array([int(id_) for id_ in ids], np.int64))
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def _exact_scores(
+        self, vector: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        # One dot product a row: a matrix product would round differently for different numbers of rows.
+        found: NDArray[np.float64] = np.einsum(
+            "ij,j->i", self._store.take(rows), vector, dtype=np.float64
+        )
+        return np.round(found, _DIGITS)
+
+    def _allowed(self, where: Where | None) -> NDArray[np.bool_] | None:
+        """A mark on each row that may be found; None when all may. The last few filters are kept."""
+        key = where if where is not None and (where.langs or where.fields) else None
+        cached = (key.langs, tuple(sorted(key.fields.items()))) if key is not None else None
+        with self._lock:
+            if cached in self._masks:
+                return self._masks[cached]
+        mask: NDArray[np.bool_] | None = None
+        if key is not None:
+            mask = ~self._store.deleted
+            if key.langs:
+                codes = np.array([lang.encode() for lang in key.langs], "S3")
+                mask &= np.isin(self._store.passages["lang"], codes)
+            for name, value in key.fields.items():
+                mask &= self._store.rows_with_field(name, value)
+        elif self._store.deleted.any():
+            mask = ~self._store.deleted
+        with self._lock:
+            if len(self._masks) > 64:
+                self._masks.clear()
+            self._masks[cached] = mask
+        return mask
+
+    def neighbours(
+        self, vectors: Matrix, k: int, where: Where | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The k nearest live rows of each vector: cosines (n, k), best first, and rows (n, k), -1 where none.
+
+        Cosines are exact whatever the index; which rows are found is as good as the factory.
+        """
+        if k < 1:
+            raise ConfigError(f"k must be at least 1, not {k}")
+        k = min(k, max(len(self._store), 1))
+        mask = self._allowed(where)
+        scores = np.full((len(vectors), k), -np.inf)
+        rows = np.full((len(vectors), k), -1, np.int64)
+        candidates = self._candidates(vectors, k, mask)
+        for i, vector in enumerate(vectors):
+            mine = np.unique(
+                candidates[i][candidates[i] >= 0]
+            )  # ascending: ties go to the lower row
+            exact = self._exact_scores(vector, mine)
+            order = np.argsort(-exact, kind="stable")[:k]
+            scores[i, : len(order)] = exact[order]
+            rows[i, : len(order)] = mine[order]
+        return scores, rows
+
+    def _candidates(
+        self, vectors: Matrix, k: int, mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """At least the k best rows of each vector and some more; -1 where there are none. (n, some)"""
+        parts = []
+        if self._ann is not None:
+            parts.append(self._approximate(vectors, k * _RESCORED, mask))
+        for segment, block in enumerate(self._store.vectors):
+            base, end = (int(b) for b in self._store.row_bases[segment : segment + 2])
+            first = max(base, self._covered)
+            if first < end:
+                part = None if mask is None else mask[first:end]
+                parts.append(_nearest(vectors, block[first - base :], k + 16, part, first))
+        return np.hstack(parts) if parts else np.full((len(vectors), 1), -1, np.int64)
+
+    def _approximate(
+        self, vectors: Matrix, wanted: int, mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        import faiss
+
+        assert self._ann is not None
+        selector = None
+        if mask is not None:
+            bits = np.packbits(mask[: self._covered], bitorder="little")
+            selector = faiss.IDSelectorBitmap(self._covered, faiss.swig_ptr(bits))
+            if (
+                mask[: self._covered].sum() < wanted * 8
+            ):  # few are allowed: the lists read may hold none of them
+                rows = np.flatnonzero(mask[: self._covered])
+                return np.broadcast_to(rows, (len(vectors), len(rows)))
+        wanted = min(wanted, self._covered)
+        parameters = None
+        if "HNSW" in self.factory:
+            parameters = faiss.SearchParametersHNSW(efSearch=max(self.probes, wanted), sel=selector)
+        elif _lists(self.factory):
+            parameters = faiss.SearchParametersIVF(nprobe=self.probes, sel=selector)
+        elif selector is not None:
+            parameters = faiss.SearchParameters(sel=selector)
+        _, rows = self._ann.search(np.ascontiguousarray(vectors), wanted, params=parameters)
+        return np.asarray(rows, np.int64)
+
+
+def _nearest(
+    vectors: Matrix, block: Matrix, k: int, mask: NDArray[np.bool_] | None, base: int
+) -> NDArray[np.int64]:
+    """Rows of the k largest products with `block`, counted from `base`; (n, min(k, rows))."""
+    k = min(k, len(block))
+    found = np.full((len(vectors), k), -1, np.int64)
+    step = max(1, 2**24 // max(len(block), 1))  # 64 MB of products at a time
+    for start in range(0, len(vectors), step):
+        products = vectors[start : start + step] @ block.T
+        if mask is not None:
+            products[:, ~mask] = -np.inf
+        best = np.argpartition(-products, k - 1, axis=1)[:, :k]
+        allowed = np.take_along_axis(products, best, 1) > -np.inf
+        found[start : start + step] = np.where(allowed, best + base, -1)
+    return found
+
+
+def _read(file: Path, device: str) -> Any:
+    import faiss
+
+    try:
+        index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    except RuntimeError as error:
+        raise IndexFolderError(
+            f"{file}: FAISS cannot read it: {str(error).splitlines()[0]}"
+        ) from error
+    return index

