@@ -1,0 +1,157 @@
+"""JSON for programs under /api/v1, and what a machine asks of a service: health, readiness, numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import NotFound
+
+from indexer import languages
+from indexer.schema import Hit
+from retriever.snippets import snippet
+from webui.asked import FIELDS, Asked, Problem, Refused, from_query_string, read
+from webui.live import Found
+from webui.openapi import description
+from webui.services import services
+
+__all__ = ["api", "machine"]
+
+api = Blueprint("api", __name__, url_prefix="/api/v1")
+machine = Blueprint("machine", __name__)
+
+
+@api.get("/search")
+def search() -> Response:
+    """Hits for the fields of the query string."""
+    return _answer(from_query_string(request.args))
+
+
+@api.post("/search")
+def search_json() -> Response:
+    """Hits for the same fields as a JSON object."""
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        message = f"The body must be a JSON object with the fields {', '.join(FIELDS)}."
+        raise Refused([Problem("body_invalid", "body", message)])
+    return _answer(body)
+
+
+@api.get("/info")
+def info() -> Response:
+    """What the index holds and what a request may ask for."""
+    shared = services()
+    facts = shared.live.facts()
+    return jsonify(
+        generation=facts.generation,
+        documents=facts.documents,
+        passages=facts.passages,
+        encoder=facts.encoder,
+        languages=[
+            {"code": language.code, "name": language.name, "documents": language.documents}
+            for language in facts.languages
+        ],
+        limits={
+            "k": shared.limits.max_k,
+            "query": shared.limits.max_query,
+            "reach": shared.limits.reach,
+        },
+    )
+
+
+@api.get("/document")
+def document() -> Response:
+    """One document, whole."""
+    found = services().live.document(request.args.get("id", ""))
+    if found is None:
+        raise NotFound("The index has no document with this id.")
+    return jsonify(
+        id=found.id,
+        title=found.title,
+        text=found.text,
+        url=found.url,
+        lang=found.lang,
+        language=languages.name(found.lang),
+        fields=dict(found.fields),
+    )
+
+
+@machine.get("/openapi.json")
+def openapi() -> Response:
+    """This API, described."""
+    return jsonify(description(services().limits))
+
+
+@machine.get("/healthz")
+def healthz() -> Response:
+    """The process answers."""
+    return jsonify(status="ok")
+
+
+@machine.get("/readyz")
+def readyz() -> Response:
+    """A search is answered; the error handlers turn a failure into 503."""
+    services().live.ready()
+    return jsonify(status="ready", generation=services().live.facts().generation)
+
+
+@machine.get("/metrics")
+def metrics() -> Response:
+    """Prometheus's text format."""
+    facts = services().live.facts()
+    text = services().metrics.text(
+        {
+            "tandem_index_generation": ("Commit of the index that is served.", facts.generation),
+            "tandem_index_documents": ("Documents in the index.", facts.documents),
+            "tandem_index_passages": ("Passages in the index.", facts.passages),
+        }
+    )
+    return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _answer(values: dict[str, object]) -> Response:
+    shared = services()
+    known = [language.code for language in shared.live.facts().languages]
+    asked = read(values, shared.limits, known, strict=True)
+    found = shared.live.search(asked)
+    shared.metrics.count("tandem_searches_total", mode=asked.mode)
+    if not found.hits and not asked.offset:
+        shared.metrics.count("tandem_searches_without_hits_total", mode=asked.mode)
+    return jsonify(_found(asked, found))
+
+
+def _found(asked: Asked, found: Found) -> dict[str, Any]:
+    after = asked.offset + asked.k
+    more = found.more and after < services().limits.reach
+    return {
+        "query": asked.query,
+        "mode": asked.mode,
+        "k": asked.k,
+        "offset": asked.offset,
+        "langs": list(asked.langs),
+        "generation": services().live.facts().generation,
+        "seconds": round(found.seconds, 6),
+        "next_offset": after if more else None,
+        "hits": [_hit(hit, asked) for hit in found.hits],
+    }
+
+
+def _hit(hit: Hit, asked: Asked) -> dict[str, Any]:
+    document, passage = hit.document, hit.passage
+    result = {
+        "rank": hit.rank,
+        "id": document.id,
+        "title": document.title,
+        "url": document.url,
+        "lang": document.lang,
+        "language": languages.name(document.lang),
+        "score": hit.score,
+        "snippet": [{"text": text, "marked": marked} for text, marked in snippet(hit, asked.query)],
+        "passage": {"number": passage.number, "start": passage.start, "end": passage.end},
+    }
+    if asked.explain:
+        result["parts"] = {
+            side: {"score": part.score, "rank": part.rank, "share": part.share}
+            for side, part in hit.parts.items()
+        }
+    return result

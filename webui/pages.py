@@ -1,0 +1,202 @@
+"""The pages a person sees: search, a document, and in judge mode the grades. They need no JavaScript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from secrets import compare_digest
+from urllib.parse import urlsplit
+
+from flask import (
+    Blueprint,
+    abort,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from configs.errors import TandemError
+from indexer import languages
+from webui.asked import MODES, Asked, Refused, from_query_string, read
+from webui.judgments import GRADES
+from webui.live import Found
+from webui.problems import RETRY, TITLES, as_json, status_of
+from webui.services import services
+from webui.view import HitView, direction, heading, hit_view, source
+
+__all__ = ["pages"]
+
+pages = Blueprint("pages", __name__)
+
+SHOWN = 200_000  # characters of a document; more would stall a telephone
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The search form as the visitor left it, right or wrong."""
+
+    query: str = ""
+    mode: str = ""
+    langs: tuple[str, ...] = ()
+    k: int = 0
+
+    def link(self, **changes: object) -> str:
+        """The address of this search with some fields changed; defaults are left out."""
+        limits = services().limits
+        values: dict[str, object] = {
+            "q": self.query,
+            "mode": self.mode,
+            "lang": self.langs,
+            "k": self.k,
+        }
+        values |= changes
+        defaults = {"mode": limits.mode, "k": limits.k, "offset": 0}
+        kept = {
+            name: value for name, value in values.items() if value and value != defaults.get(name)
+        }
+        return url_for("pages.search", **kept)  # type: ignore[arg-type]
+
+
+@pages.get("/")
+def search() -> ResponseReturnValue:
+    """The search box, and hits once there is a query."""
+    values = from_query_string(request.args)
+    if "q" not in values:
+        return _page(Form(mode=_text(values.get("mode"))))
+    limits = services().limits
+    known = [language.code for language in services().live.facts().languages]
+    try:
+        asked = read(values, limits, known, strict=False)
+        found = services().live.search(asked)
+    except TandemError as error:
+        return _problem(values, error)
+    _count(asked, found)
+    return _page(Form(asked.query, asked.mode, asked.langs, asked.k), asked, found)
+
+
+def _page(form: Form, asked: Asked | None = None, found: Found | None = None) -> str:
+    shared = services()
+    hits: list[HitView] = []
+    pager: dict[str, str] = {}
+    if asked is not None and found is not None:
+        grades = shared.judgments
+        hits = [
+            hit_view(
+                hit, asked.query, grades.grade(asked.query, hit.document.id) if grades else None
+            )
+            for hit in found.hits
+        ]
+        after = asked.offset + asked.k
+        if asked.offset:
+            pager["prev"] = form.link(offset=max(0, asked.offset - asked.k))
+        if found.more and after < shared.limits.reach:
+            pager["next"] = form.link(offset=after)
+    return render_template(
+        "search.html", form=form, asked=asked, found=found, hits=hits, pager=pager, **_common()
+    )
+
+
+def _problem(values: dict[str, object], error: TandemError) -> ResponseReturnValue:
+    """The same page with what was typed, and what is wrong with it."""
+    status = status_of(error)
+    langs = values.get("lang")
+    query = _text(values.get("q"))
+    form = Form(
+        query=query[: services().limits.max_query],
+        mode=_text(values.get("mode")),
+        langs=tuple(langs) if isinstance(langs, list) else (),
+    )
+    messages = (
+        [problem.message for problem in error.problems]
+        if isinstance(error, Refused)
+        else [str(error)]
+    )
+    page = render_template(
+        "search.html",
+        form=form,
+        problem={"title": TITLES[status], "messages": messages, "status": status},
+        **_common(),
+    )
+    response = make_response(page, status)
+    if status == 503:
+        response.headers["Retry-After"] = RETRY
+    return response
+
+
+def _common() -> dict[str, object]:
+    shared = services()
+    return {
+        "facts": shared.live.facts(),
+        "examples": shared.live.examples,
+        "modes": MODES,
+        "limits": shared.limits,
+        "judging": shared.judgments is not None,
+        "grades": GRADES,
+        "token": shared.token,
+        "direction": direction,
+    }
+
+
+def _count(asked: Asked, found: Found) -> None:
+    metrics = services().metrics
+    metrics.count("tandem_searches_total", mode=asked.mode)
+    if not found.hits and not asked.offset:
+        metrics.count("tandem_searches_without_hits_total", mode=asked.mode)
+
+
+@pages.get("/document")
+def document() -> str:
+    """One document's text."""
+    found = services().live.document(request.args.get("id", ""))
+    if found is None:
+        raise NotFound("The index has no document with this id; it may have been deleted.")
+    return render_template(
+        "document.html",
+        document=found,
+        heading=heading(found),
+        language=languages.name(found.lang),
+        source=source(found.url),
+        text=found.text[:SHOWN],
+        left_out=max(0, len(found.text) - SHOWN),
+        direction=direction,
+        query=request.args.get("q", ""),
+    )
+
+
+@pages.post("/judge")
+def judge() -> ResponseReturnValue:
+    """Write one grade, and go back to the hit it was given to."""
+    shared = services()
+    if shared.judgments is None:
+        raise NotFound("The page was not started in judge mode; see tandem serve --judge.")
+    _from_this_page()
+    found = shared.live.document(request.form.get("id", ""))
+    query = request.form.get("q", "")
+    if found is None or not query.strip():
+        raise NotFound("The index has no document with this id; it may have been deleted.")
+    label = request.form.get("label", "")
+    shared.judgments.give(query, found, label)
+    shared.metrics.count("tandem_judgments_total")
+    if as_json():
+        return jsonify(label=label, judged=len(shared.judgments))
+    back = urlsplit(request.form.get("back", ""))
+    rank = request.form.get("rank", "")
+    # only the query string is taken over: the way back never leads to another site
+    return redirect(f"{url_for('pages.search')}?{back.query}#hit-{rank}", code=303)
+
+
+def _from_this_page() -> None:
+    """Refuse a form that another site sent: by the browser's word, and by the token."""
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.host
+    token = request.form.get("token", "")
+    if foreign or not compare_digest(token.encode(), services().token.encode()):
+        abort(403, "Open the search page again and grade from there; this form was not its own.")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,31 @@
+"""What every route of one application shares, kept in `app.extensions`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from secrets import token_urlsafe
+from typing import cast
+
+from flask import current_app
+
+from webui.asked import Limits
+from webui.judgments import Judgments
+from webui.live import Live
+from webui.metrics import Metrics
+
+__all__ = ["Services", "services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    live: Live
+    limits: Limits
+    metrics: Metrics
+    judgments: Judgments | None
+    token: str = field(default_factory=token_urlsafe)
+    """In every form that changes something: another site cannot read it, so it cannot send it."""
+
+
+def services() -> Services:
+    """Those of the application that answers the request."""
+    return cast(Services, current_app.extensions["tandem"])
