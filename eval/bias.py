@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import DocumentError
-from eval.encoding import TextVectors
+from eval.encoding import Remembering, encoded
 from eval.inputs import read_rows
 from eval.sts import Correlation, Graded, correlation, cosines, joined
-from indexer.schema import Matrix
+from indexer.schema import Encoder, Matrix
 
 __all__ = [
     "LanguageBias",
@@ -73,11 +73,15 @@ class PoolPrecision:
     """Share of queries whose first hit is a wrong one in the query's own language."""
 
 
-def language_bias(sets: Sequence[Graded], vectors: TextVectors) -> LanguageBias:
+def language_bias(sets: Sequence[Graded], encoder: Encoder) -> LanguageBias:
     """Expected and actual Spearman over sets of graded pairs. At least two sets are needed."""
     if len(sets) < 2:
         raise DocumentError("language bias compares sets of two languages or more; one was given")
-    alone = [cosines(vectors(one.first), vectors(one.second)) for one in sets]
+    kept = Remembering(encoder)
+    alone = [
+        cosines(encoded(kept, one.first, one.name), encoded(kept, one.second, one.name))
+        for one in sets
+    ]
     found = tuple(
         correlation(one.name, values, one.grades) for one, values in zip(sets, alone, strict=True)
     )

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import click
 import numpy as np
 
-from indexer.schema import Encoder, Matrix
+from indexer.schema import Encoder, Kind, Matrix
 
-__all__ = ["TextVectors", "encoded"]
+__all__ = ["Remembering", "encoded"]
 
 BLOCK = 512  # texts between two steps of the progress bar
 
@@ -36,28 +36,40 @@ def encoded(encoder: Encoder, texts: Sequence[str], label: str = "encoding") -> 
     return vectors[rows]
 
 
-class TextVectors:
-    """Vectors by text, kept: a sentence that stands in several sets is encoded once."""
+class Remembering:
+    """An encoder that keeps what it has encoded: a text that comes again costs nothing.
+
+    Satisfies `indexer.schema.Encoder`, with the name and fingerprint of the one inside: the vectors are
+    the same. Holds every vector in memory; for sets of sentences, not for collections.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self._rows: dict[str, int] = {}
-        self._blocks: list[Matrix] = []
-        self._all: Matrix | None = None
+        self._known: dict[tuple[str, Kind], Matrix] = {}
 
-    def add(self, texts: Sequence[str], label: str = "encoding") -> None:
-        """Encode those of `texts` that are new."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
+    @property
+    def name(self) -> str:
+        return self.encoder.name
+
+    @property
+    def dim(self) -> int:
+        return self.encoder.dim
+
+    @property
+    def fingerprint(self) -> str:
+        return self.encoder.fingerprint
+
+    @property
+    def max_tokens(self) -> int | None:
+        return self.encoder.max_tokens
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return self.encoder.count_tokens(texts)
+
+    def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
+        new = [text for text in dict.fromkeys(texts) if (text, kind) not in self._known]
         if new:
-            self._blocks.append(encoded(self.encoder, new, label))
-            for text in new:
-                self._rows[text] = len(self._rows)
-            self._all = None
-
-    def __call__(self, texts: Sequence[str]) -> Matrix:
-        """(n, dim) unit rows for texts, encoding what is new."""
-        self.add(texts)
-        if self._all is None:
-            self._all = np.concatenate(self._blocks)
-            self._blocks = [self._all]
-        return self._all[[self._rows[text] for text in texts]]
+            for text, vector in zip(new, self.encoder.encode(new, kind=kind), strict=True):
+                self._known[text, kind] = vector
+        found = [self._known[text, kind] for text in texts]
+        return np.stack(found) if found else np.zeros((0, self.dim), dtype=np.float32)

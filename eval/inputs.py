@@ -36,7 +36,8 @@ class DataFile:
 
     name: str
     sha256: str
-    rows: int
+    rows: int | None
+    """Rows used; None where a row is no unit of the measure."""
 
 
 def read_rows(
@@ -129,7 +130,7 @@ def labels(path: str | Path, rows: Sequence[Row], column: int) -> list[bool]:
     return found
 
 
-def data_file(path: str | Path, rows: int) -> DataFile:
+def data_file(path: str | Path, rows: int | None = None) -> DataFile:
     """The file's name, checksum (of its bytes on disk) and the rows used."""
     with Path(path).open("rb") as file:
         return DataFile(Path(path).name, hashlib.file_digest(file, "sha256").hexdigest(), rows)

@@ -1,0 +1,433 @@
+"""`tandem eval bitext bucc` and `tandem eval bitext mine`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from configs.errors import ConfigError, DocumentError
+from eval.cli_measure import bar, counter, emit, encoder_options, percent, table, the_encoder
+
+if TYPE_CHECKING:
+    from eval.bitext import Mined, Quality, Split
+    from eval.margin import Margin, Retrieval
+    from eval.mining import Sentences
+    from indexer.schema import Document, Encoder
+
+__all__ = ["bitext"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def mining_options(command: F) -> F:
+    """`-k`, `--margin`, `--retrieval`, `--work`."""
+    command = click.option(
+        "--work",
+        metavar="FOLDER",
+        help="Keep the two index folders here, and use them (or finish them) when they are there. "
+        "Default: a temporary folder.",
+    )(command)
+    command = click.option(
+        "--retrieval",
+        type=click.Choice(["forward", "backward", "max", "intersection"]),
+        default="max",
+        show_default=True,
+        help="Best target of each source, best source of each target, both with each sentence at most "
+        "once, or those that both agree on.",
+    )(command)
+    command = click.option(
+        "--margin",
+        type=click.Choice(["ratio", "distance", "absolute"]),
+        default="ratio",
+        show_default=True,
+        help="Cosine against the mean cosine of both neighbourhoods: divided, subtracted, or alone.",
+    )(command)
+    return click.option(
+        "-k",
+        "neighbours",
+        default=4,
+        show_default=True,
+        type=click.IntRange(min=1),
+        help="Neighbours looked at, both ways.",
+    )(command)
+
+
+@click.group()
+def bitext() -> None:
+    """Find translations in two heaps of sentences, and measure how well that works."""
+
+
+@bitext.command(
+    epilog="Example: tandem eval bitext mine cs.txt en.txt -o pairs.tsv --threshold 1.06"
+)
+@click.argument("source")
+@click.argument("target")
+@click.option("-o", "--out", metavar="FILE", help="Where the pairs go. Default: stdout.")
+@click.option("--threshold", type=float, help="Lowest score that is written. Default: all pairs.")
+@click.option(
+    "--ids", is_flag=True, help="Files hold `id TAB sentence`; the ids are written as well."
+)
+@click.option("--langs", metavar="A,B", help="Languages of SOURCE and TARGET. Default: detected.")
+@click.option(
+    "--factory",
+    default="auto",
+    show_default=True,
+    help="FAISS factory of the dense side (Flat, HNSW32, IVF1024,SQ8...); auto: by the number of sentences.",
+)
+@mining_options
+@encoder_options
+def mine(
+    source: str,
+    target: str,
+    out: str | None,
+    threshold: float | None,
+    ids: bool,
+    langs: str | None,
+    factory: str,
+    neighbours: int,
+    margin: str,
+    retrieval: str,
+    work: str | None,
+    as_json: bool,
+    index_path: str | None,
+    **which: Any,
+) -> None:
+    """Write scored sentence pairs: score, source, target in each line, best first.
+
+    SOURCE and TARGET are text files of a sentence a line (plain, .gz, .xz), or index folders that are
+    there already. Vectors and texts stay on disk: millions of sentences need little memory.
+    """
+    from eval.margin import Pairs
+    from eval.mining import BLOCK, write_pairs
+    from eval.mining import mine as mined_pairs
+
+    begin = time.perf_counter()
+    codes = _two(langs)
+    needs_encoder = not (Path(source).is_dir() and Path(target).is_dir())
+    if not needs_encoder and (which["model"] or index_path):
+        raise ConfigError(
+            "two index folders name their encoder themselves; leave --encoder and -i out"
+        )
+    encoder = the_encoder(index_path=index_path, **which) if needs_encoder else None
+    with _workplace(work) as folder:
+        one = _sentences(source, folder / "source.index", encoder, codes[0], ids, factory)
+        other = _sentences(target, folder / "target.index", encoder, codes[1], ids, factory)
+        with (
+            bar(range(0, len(one), BLOCK), "source to target") as there,
+            bar(range(0, len(other), BLOCK), "target to source") as back,
+        ):
+            pairs: Pairs = mined_pairs(
+                one,
+                other,
+                neighbours,
+                cast("Margin", margin),
+                cast("Retrieval", retrieval),
+                there,
+                back,
+            )
+        if threshold is not None:
+            pairs = pairs.above(threshold)
+        if out is None:
+            if not as_json:
+                write_pairs(sys.stdout, pairs, one, other, ids)
+        else:
+            with Path(out).open("w", encoding="utf-8", newline="\n") as file:
+                write_pairs(file, pairs, one, other, ids)
+        result = {
+            "source": len(one),
+            "target": len(other),
+            "pairs": len(pairs),
+            "highest": float(pairs.scores[0]) if len(pairs) else None,
+            "lowest": float(pairs.scores[-1]) if len(pairs) else None,
+            "seconds": round(time.perf_counter() - begin, 3),
+        }
+        kept = one.folder.encoder
+    said = f"{len(pairs)} pairs from {len(one)} and {len(other)} sentences in {result['seconds']:.1f} s"
+    click.echo(said, err=True)
+    if as_json:
+        settings = {
+            "k": neighbours,
+            "margin": margin,
+            "retrieval": retrieval,
+            "threshold": threshold,
+        }
+        emit(True, "bitext mine", kept, [], result, "", **settings, factory=factory, out=out)
+
+
+@bitext.command(
+    epilog="Example: tandem eval bitext bucc de-en.test --train de-en.training --factory Flat --factory HNSW32"
+)
+@click.argument("test")
+@click.option(
+    "--train",
+    metavar="PREFIX",
+    help="The split that the threshold is chosen on. Default: --threshold.",
+)
+@click.option(
+    "--threshold", type=float, help="Lowest score kept, instead of one chosen on --train."
+)
+@click.option(
+    "--langs", metavar="A,B", help="File endings, source first. Default: from the name (de-en)."
+)
+@click.option(
+    "--factory",
+    "factories",
+    multiple=True,
+    help="FAISS factory of the dense side; repeat it to see what an approximate index costs beside the "
+    "first. Default: auto.",
+)
+@click.option(
+    "-o", "--out", metavar="FILE", help="Write TEST's pairs here, in BUCC's format (id TAB id)."
+)
+@click.option(
+    "--scored", metavar="FILE", help="Write TEST's pairs here with scores: score, id, id."
+)
+@mining_options
+@encoder_options
+def bucc(
+    test: str,
+    train: str | None,
+    threshold: float | None,
+    langs: str | None,
+    factories: tuple[str, ...],
+    out: str | None,
+    scored: str | None,
+    neighbours: int,
+    margin: str,
+    retrieval: str,
+    work: str | None,
+    as_json: bool,
+    **which: Any,
+) -> None:
+    """The BUCC shared task: precision, recall and F1 of mined pairs.
+
+    TEST is the common name of a split's files: de-en.test for de-en.test.de, de-en.test.en and
+    de-en.test.gold. Without --train and --threshold the threshold is chosen on TEST itself, which is an
+    upper bound and is said so.
+    """
+    from eval.bitext import best_threshold, quality, read_split, write_gold
+    from eval.encoding import Remembering
+    from eval.inputs import data_file
+
+    if train is not None and threshold is not None:
+        raise ConfigError("--train chooses the threshold and --threshold gives it; leave one out")
+    codes = _two(langs) if langs else None
+    tested = read_split(test, codes)
+    trained = read_split(train, codes) if train else None
+    if trained is not None and trained.gold is None:
+        raise DocumentError(f"{train}.gold: no such file; the threshold is chosen on gold pairs")
+    if tested.gold is None and out is None and scored is None:
+        raise DocumentError(f"{test}.gold: no such file; give -o to write the pairs instead")
+    if tested.gold is None and trained is None and threshold is None:
+        raise ConfigError(f"{test} has no gold pairs: give --train or --threshold")
+    encoder = Remembering(the_encoder(**which))
+    options = (neighbours, cast("Margin", margin), cast("Retrieval", retrieval))
+    rows: list[dict[str, Any]] = []
+    with _workplace(work) as folder:
+        for number, factory in enumerate(factories or ("auto",)):
+            place = folder / f"{number}-{''.join(c for c in factory if c.isalnum())}"
+            limit, on_train, chosen_on = threshold, None, "--threshold"
+            if trained is not None and trained.gold is not None:
+                mined, _ = _mined(trained, place, encoder, factory, options)
+                limit, chosen_on = best_threshold(mined, trained.gold), "the training split"
+                on_train = quality(mined, trained.gold, limit)
+            found, seconds = _mined(tested, place, encoder, factory, options)
+            if limit is None:
+                assert tested.gold is not None
+                limit, chosen_on = (
+                    best_threshold(found, tested.gold),
+                    "the test split: an upper bound",
+                )
+            kept = [pair for pair in found if pair.score >= limit]
+            on_test = quality(found, tested.gold, limit) if tested.gold is not None else None
+            rows.append(
+                {
+                    "factory": factory,
+                    "threshold": limit,
+                    "chosen_on": chosen_on,
+                    "train": on_train,
+                    "test": on_test,
+                    "kept": len(kept),
+                    "search_seconds": round(seconds, 3),
+                }
+            )
+            if number == 0 and out is not None:
+                write_gold(out, kept)
+            if number == 0 and scored is not None:
+                lines = "".join(f"{p.score:.6f}\t{p.source}\t{p.target}\n" for p in kept)
+                Path(scored).write_text(lines, "utf-8")
+    data = [
+        data_file(file)
+        for prefix in (train, test)
+        if prefix is not None
+        for ending in (*tested.langs, "gold")
+        for file in (f"{prefix}.{ending}", f"{prefix}.{ending}.gz")
+        if Path(file).is_file()
+    ]
+    settings = {"k": neighbours, "margin": margin, "retrieval": retrieval}
+    report = [{**row, "train": _values(row["train"]), "test": _values(row["test"])} for row in rows]
+    emit(as_json, "BUCC", encoder, data, report, _bucc_table(tested, rows), **settings)
+
+
+def _bucc_table(split: Split, rows: Sequence[dict[str, Any]]) -> str:
+    base = rows[0]["test"]
+
+    def line(row: dict[str, Any]) -> list[str]:
+        start = [row["factory"], f"{row['threshold']:.5f}", str(row["kept"])]
+        found: Quality | None = row["test"]
+        if found is None or base is None:
+            return [*start, "-", "-", "-", "-", f"{row['search_seconds']:.2f}"]
+        figures = [percent(x) for x in (found.precision, found.recall, found.f1)]
+        return [*start, *figures, percent(found.f1 - base.f1), f"{row['search_seconds']:.2f}"]
+
+    text = table(
+        ["index", "threshold", "kept", "precision", "recall", "F1", "F1 cost", "search s"],
+        map(line, rows),
+    )
+    if split.repeated:
+        text += f"\n{split.repeated} repeated sentences left out"
+    return f"{text}\nthreshold chosen on {rows[0]['chosen_on']}"
+
+
+def _values(found: Quality | None) -> dict[str, Any] | None:
+    import dataclasses
+
+    return None if found is None else dataclasses.asdict(found)
+
+
+def _mined(
+    split: Split,
+    folder: Path,
+    encoder: Encoder,
+    factory: str,
+    options: tuple[int, Margin, Retrieval],
+) -> tuple[list[Mined], float]:
+    """A split's scored pairs, and the seconds the two searches took (encoding and building left out)."""
+    from eval.mining import BLOCK, identified, mine
+    from indexer.schema import Document
+
+    sides: list[Sentences] = []
+    for lang, texts in zip(split.langs, (split.source, split.target), strict=True):
+        documents = (Document(key, text, lang=lang) for key, text in texts.items())
+        place = folder / f"{split.name}.{lang}.index"
+        sides.append(_built(place, documents, len(texts), encoder, factory, _print(texts)))
+    source, target = sides
+    start = time.perf_counter()
+    with (
+        bar(range(0, len(source), BLOCK), f"{split.name}, {factory}: forward") as there,
+        bar(range(0, len(target), BLOCK), f"{split.name}, {factory}: backward") as back,
+    ):
+        pairs = mine(source, target, *options, there, back)
+    seconds = time.perf_counter() - start
+    found = identified(pairs, source, target)
+    for side in sides:
+        side.folder.close()
+    return found, seconds
+
+
+def _print(texts: dict[str, str]) -> str:
+    digest = hashlib.sha256()
+    for key, text in texts.items():
+        digest.update(f"{key}\t{text}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _sentences(
+    path: str, place: Path, encoder: Encoder | None, lang: str, ids: bool, factory: str
+) -> Sentences:
+    """An index folder's sentences; a text file is made into one first."""
+    from eval.mining import as_documents, first_of_each, live_sentences, read_sentences
+    from indexer.folder import IndexFolder
+
+    if Path(path).is_dir():
+        folder = IndexFolder.open(path)
+        if encoder is not None and folder.encoder.fingerprint != encoder.fingerprint:
+            raise ConfigError(
+                f"{path} was written with {folder.encoder.name}; give --encoder {folder.encoder.name} "
+                "for the other file"
+            )
+        return live_sentences(folder)
+    assert encoder is not None
+    first = first_of_each(read_sentences(path, ids))
+    if not len(first):
+        raise DocumentError(f"{path}: the file is empty; a sentence in each line is expected")
+    count = int(first.sum())
+    if count < len(first):
+        click.echo(f"{path}: {len(first) - count} repeated sentences left out", err=True)
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    documents = as_documents(read_sentences(path, ids), first, lang)
+    return _built(place, documents, count, encoder, factory, f"{digest} {ids} {lang}")
+
+
+def _built(
+    place: Path,
+    documents: Iterator[Document],
+    count: int,
+    encoder: Encoder,
+    factory: str,
+    fingerprint: str,
+) -> Sentences:
+    """The index folder at `place`: the one of an earlier call with the same input, or a new one."""
+    from configs.settings import DenseSettings, PassageSettings
+    from eval.mining import LONGEST, live_sentences
+    from indexer.build import build_index
+    from indexer.folder import IndexFolder
+    from indexer.sources import Reject
+
+    made_of = {"input": fingerprint, "encoder": encoder.fingerprint, "factory": factory}
+    note = place.with_name(f"{place.name}.json")
+    if (place / "manifest.json").is_file():
+        if not note.is_file() or json.loads(note.read_text("utf-8")) != made_of:
+            raise ConfigError(
+                f"{place}: made from other sentences, another encoder or factory; give another --work, or "
+                "delete that folder"
+            )
+        return live_sentences(IndexFolder.open(place, encoder))
+    rejects: list[Reject] = []
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with counter(count, f"indexing {count} sentences") as update:
+        build_index(
+            place,
+            documents,
+            encoder,
+            passages=PassageSettings(size=LONGEST, overlap=0),
+            dense=DenseSettings(factory=factory),
+            on_reject=rejects.append,
+            progress=update,
+        )
+    for reject in rejects[:3]:
+        click.echo(f"left out: {reject.place}: {reject.reason}", err=True)
+    if len(rejects) > 3:
+        click.echo(f"left out: {len(rejects) - 3} more", err=True)
+    note.write_text(json.dumps(made_of), "utf-8")
+    return live_sentences(IndexFolder.open(place, encoder))
+
+
+@contextlib.contextmanager
+def _workplace(work: str | None) -> Iterator[Path]:
+    if work is not None:
+        Path(work).mkdir(parents=True, exist_ok=True)
+        yield Path(work)
+        return
+    # FAISS and numpy keep files of an index mapped: Windows cannot remove those until the process ends
+    with tempfile.TemporaryDirectory(prefix="tandem-bitext-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _two(langs: str | None) -> tuple[str, str]:
+    if langs is None:
+        return "", ""
+    one, comma, other = langs.partition(",")
+    if not comma or not one.strip() or not other.strip() or "," in other:
+        raise ConfigError(f"--langs {langs}: two languages are expected, for example cs,en")
+    return one.strip(), other.strip()

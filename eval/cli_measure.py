@@ -1,0 +1,188 @@
+"""What the commands that measure an encoder share: choosing it, saying what was measured, printing."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from configs.errors import ConfigError
+from configs.load import load
+from configs.options import config_options, json_option
+from configs.settings import Settings
+
+if TYPE_CHECKING:
+    from eval.inputs import DataFile
+    from indexer.schema import Encoder
+
+__all__ = [
+    "bar",
+    "columns_option",
+    "counter",
+    "emit",
+    "encoder_options",
+    "percent",
+    "split_columns",
+    "table",
+    "the_encoder",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+def encoder_options(command: F) -> F:
+    """`--encoder`, `-i`, `--device`, `--config`, `--set`, `--json`: arguments of those names."""
+    command = json_option(config_options(command))
+    command = click.option(
+        "--device",
+        help="auto, cpu, cuda or cuda:N. Default: the settings' encoder.device (auto).",
+    )(command)
+    command = click.option(
+        "-i",
+        "--index",
+        "index_path",
+        metavar="INDEX",
+        help="Measure the encoder that this index folder was written with.",
+    )(command)
+    return click.option(
+        "--encoder",
+        "model",
+        metavar="MODEL",
+        help="default (the student in the package), hash, a folder, or a sentence-transformers name. "
+        "Default: the settings' encoder.model (default).",
+    )(command)
+
+
+def columns_option(names: str) -> Callable[[F], F]:
+    """`--columns A,B,C` for a command that reads these columns."""
+    return click.option(
+        "--columns",
+        metavar="A,B,...",
+        help=f"Which columns hold {names}: numbers from 1, or names in a TSV's first line or of JSON keys. "
+        f"Default: a TSV's first ones, without a header; the JSON keys {names}.",
+    )
+
+
+def split_columns(columns: str | None) -> list[str] | None:
+    """The value of `--columns` as a list."""
+    return None if columns is None else [column.strip() for column in columns.split(",")]
+
+
+def the_encoder(
+    model: str | None,
+    index_path: str | None,
+    device: str | None,
+    config: str | None,
+    changes: Sequence[str],
+) -> Encoder:
+    """The encoder that the options name, opened. Raises ConfigError when both MODEL and INDEX are given."""
+    from indexer.encoders import open_encoder
+    from indexer.folder import read_manifest
+
+    settings = load(Settings, config, changes).encoder
+    place = device or settings.device
+    if index_path is None:
+        return open_encoder(
+            model or settings.model,
+            device=place,
+            batch_size=settings.batch_size,
+            query_prompt=settings.query_prompt,
+            passage_prompt=settings.passage_prompt,
+        )
+    if model is not None:
+        raise ConfigError(
+            f"--encoder {model} and -i {index_path} both name an encoder; give one of them"
+        )
+    from pathlib import Path
+
+    entry = read_manifest(Path(index_path)).encoder
+    encoder = open_encoder(
+        entry.model,
+        device=place,
+        batch_size=settings.batch_size,
+        query_prompt=entry.query_prompt,
+        passage_prompt=entry.passage_prompt,
+    )
+    if encoder.fingerprint != entry.fingerprint:
+        raise ConfigError(
+            f"-i {index_path}: written with {entry.name} of fingerprint {entry.fingerprint}, but that model "
+            f"now has {encoder.fingerprint}; build the index again, or name the old model with --encoder"
+        )
+    return encoder
+
+
+def emit(
+    as_json: bool,
+    measure: str,
+    encoder: Encoder | None,
+    data: Iterable[DataFile],
+    result: Any,
+    text: str,
+    **settings: Any,
+) -> None:
+    """Print what was found: for programs with everything that was measured, for people `text`."""
+    if not as_json:
+        click.echo(text)
+        return
+    report: dict[str, Any] = {"measure": measure}
+    if encoder is not None:
+        report["encoder"] = {
+            "name": encoder.name,
+            "fingerprint": encoder.fingerprint,
+            "dim": encoder.dim,
+        }
+    report["data"] = [dataclasses.asdict(file) for file in data]
+    report["settings"] = settings
+    report["result"] = _plain(result)
+    click.echo(json.dumps(report, ensure_ascii=False, indent=1))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns that line up: the first to the left, the others to the right."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """A share as per cent; `-` for none."""
+    return "-" if value is None else f"{100 * value:.{digits}f}"
+
+
+def bar(items: Sequence[T], label: str) -> AbstractContextManager[Iterable[T]]:
+    """A progress bar with an estimate on stderr, hidden when that is no terminal."""
+    return click.progressbar(
+        items, label=label, file=sys.stderr, hidden=not sys.stderr.isatty(), update_min_steps=1
+    )
+
+
+@contextlib.contextmanager
+def counter(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """Such a bar for work that says itself how much it has done since it last said so."""
+    with click.progressbar(
+        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as steps:
+        yield steps.update
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return value
