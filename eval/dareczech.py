@@ -1,26 +1,38 @@
 """DaReCzech (Kocián et al. 2022): tab-separated ID, query, url, doc, title, label.
 
 Nothing is quoted or escaped, so a value never holds a tab. Labels run from 0 (useless) to 1 (useful).
-Queries have no id of their own: equal texts are one query, numbered as they first appear.
+Queries have no id of their own: equal texts are one query, numbered as they first appear. A document
+is its url, which is also its id when such a file is indexed, and in the page's own judgments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from configs.errors import DocumentError
 from eval.textfiles import numbered_lines, refuse
 
-__all__ = ["COLUMNS", "Record", "join", "read_records", "scale_of", "write_records"]
+__all__ = [
+    "COLUMNS",
+    "Disagreeing",
+    "Record",
+    "join",
+    "read_records",
+    "scale_of",
+    "settle",
+    "write_records",
+]
 
+Disagreeing = Literal["refuse", "first", "highest"]
 COLUMNS = ("ID", "query", "url", "doc", "title", "label")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One judged pair. `document_id` starts as the record's own ID; `join` may replace it."""
+    """One judged pair. `document_id` starts as the url, or the ID where there is none; see `join`."""
 
     id: str
     query_id: str
@@ -32,12 +44,11 @@ class Record:
     document_id: str
 
 
-def read_records(path: Path) -> tuple[list[Record], tuple[str, ...]]:
-    """Every judged pair in file order, and notes.
+def read_records(path: Path) -> list[Record]:
+    """Every judged pair in file order.
 
     Only the columns `query` and `label`, and one of `ID`, `url` and `doc`, must be there, in any order.
-    Raises DocumentError for missing columns, a label outside [0, 1], an empty query, and a query and
-    document judged twice with labels that differ.
+    Raises DocumentError for missing columns, a label outside [0, 1], or an empty query.
     """
     rows = numbered_lines(path)
     _, header = next(rows, (0, ""))
@@ -66,7 +77,7 @@ def read_records(path: Path) -> tuple[list[Record], tuple[str, ...]]:
             problems.append(f"{path}:{number}: the query has no text")
             continue
         query_id = numbers.setdefault(value["query"], f"q{len(numbers) + 1}")
-        own = value.get("id") or value.get("url") or f"line{number}"
+        own = value.get("id") or f"line{number}"
         records.append(
             Record(
                 own,
@@ -76,11 +87,11 @@ def read_records(path: Path) -> tuple[list[Record], tuple[str, ...]]:
                 value.get("doc", ""),
                 value.get("title", ""),
                 label,
-                own,
+                value.get("url") or own,
             )
         )
     refuse(problems)
-    return records, _repeats(records, path)
+    return records
 
 
 def _label(text: str) -> float | None:
@@ -91,24 +102,40 @@ def _label(text: str) -> float | None:
     return value if 0 <= value <= 1 else None
 
 
-def _repeats(records: Iterable[Record], path: Path | str) -> tuple[str, ...]:
-    """A note on pairs judged twice alike; DocumentError on pairs whose labels differ."""
-    seen: dict[tuple[str, str], float] = {}
-    problems = []
-    repeated = 0
+def settle(
+    records: Sequence[Record], place: str, disagreeing: Disagreeing = "refuse"
+) -> tuple[list[Record], tuple[str, ...]]:
+    """One label for each query and document, and notes.
+
+    Pairs that stand twice alike are kept, as Seznam's evaluation keeps them. Labels that differ raise
+    DocumentError, or are all set to the `first` or the `highest`.
+    """
+    labels: dict[tuple[str, str], float] = {}
+    problems, repeated, differing = [], 0, 0
     for record in records:
         pair = (record.query_id, record.document_id)
-        if pair not in seen:
-            seen[pair] = record.label
-        elif seen[pair] == record.label:
-            repeated += 1
-        else:
+        before = labels.setdefault(pair, record.label)
+        if before != record.label:
+            differing += 1
             problems.append(
-                f"{path}: query {record.query!r}, document {record.document_id!r} is judged twice, "
-                f"{seen[pair]:g} and {record.label:g}; keep one"
+                f"{place}: query {record.query!r}, document {record.document_id!r} is judged twice, "
+                f"{before:g} and {record.label:g}; keep one, or say --disagreeing first or highest"
             )
-    refuse(problems)
-    return (f"{repeated} pairs stood twice with the same label",) if repeated else ()
+            if disagreeing == "highest":
+                labels[pair] = max(before, record.label)
+        repeated += 1
+    if disagreeing == "refuse":
+        refuse(problems)
+    repeated -= len(labels) + differing
+    notes = [f"{repeated} pairs stood twice with the same label"] if repeated else []
+    if differing:
+        notes.append(
+            f"{differing} judgments disagreed with another; the {disagreeing} label was taken"
+        )
+    settled = [
+        replace(record, label=labels[record.query_id, record.document_id]) for record in records
+    ]
+    return settled, tuple(notes)
 
 
 def scale_of(records: Sequence[Record], path: Path) -> int:
@@ -124,18 +151,30 @@ def scale_of(records: Sequence[Record], path: Path) -> int:
     )
 
 
-def join(records: Sequence[Record], known: frozenset[str], urls: dict[str, str]) -> list[Record]:
-    """The records with the ids their documents have in an index: the record's ID, else its url.
+def join(
+    records: Sequence[Record], known: Collection[str], urls: Mapping[str, str]
+) -> tuple[list[Record], str]:
+    """The records with the ids their documents have in an index, and which column told them.
 
-    `known` holds the index's document ids, `urls` its documents' addresses -> ids. A record that is
-    found by neither keeps its own ID.
+    `known` holds the index's document ids, `urls` its documents' addresses -> ids. One column is used
+    for the whole file, the one that finds most documents: `url` as an id, `ID`, or `url` as an address;
+    the first of them where they tie, because numbers in `ID` may be ids by chance.
     """
-    found = []
-    for record in records:
-        match = next((name for name in (record.id, record.url) if name and name in known), None)
-        match = match or urls.get(record.url) or record.document_id
-        found.append(replace(record, document_id=match))
-    return found
+
+    def ids(named: Callable[[Record], str]) -> list[str]:
+        return [name if (name := named(record)) in known else "" for record in records]
+
+    ways = {
+        "url": ids(lambda record: record.url),
+        "ID": ids(lambda record: record.id),
+        "the documents' url": [urls.get(record.url, "") for record in records],
+    }
+    column = max(ways, key=lambda way: sum(map(bool, ways[way])))
+    joined = [
+        replace(record, document_id=name or record.document_id)
+        for record, name in zip(records, ways[column], strict=True)
+    ]
+    return joined, column
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

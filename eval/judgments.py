@@ -6,7 +6,7 @@ index knows the documents is asked in eval/relevance.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from eval.sniff import LOOKS, expected, sniff
 from eval.textfiles import checksum, refuse
 from eval.topics import Query, read_queries
 
-__all__ = ["Judgments", "Qrels", "Query", "read_judgments"]
+__all__ = ["Judgments", "Qrels", "Query", "read_judgments", "with_records"]
 
 Qrels = Mapping[str, Mapping[str, int]]
 """query id -> document id -> grade."""
@@ -41,20 +41,26 @@ class Judgments:
         return self.scale // 2 + 1 if self.scale else 1
 
 
-def read_judgments(path: Path, queries: Path | None = None, *, need_text: bool = True) -> Judgments:
+def read_judgments(
+    path: Path,
+    queries: Path | None = None,
+    *,
+    need_text: bool = True,
+    disagreeing: dareczech.Disagreeing = "refuse",
+) -> Judgments:
     """Read judgments of whichever format `path` is: DaReCzech TSV, TREC or BEIR qrels, BEIR folder.
 
     `queries` gives the texts for qrels that have none; without it, a `queries.jsonl` beside them is
     taken. Raises DocumentError for another format (saying which it looks like), duplicate judgments
-    that disagree, grades out of range, and with `need_text` a judged query without text.
+    that disagree (unless `disagreeing` settles them), grades out of range, and with `need_text` a judged query without text.
     """
     form = sniff(path)
     if form == "dareczech":
-        found = _from_dareczech(path)
+        found = _from_dareczech(path, disagreeing)
     elif form == "beir":
-        found = _from_folder(path)
+        found = _from_folder(path, disagreeing)
     elif form in ("qrels", "qrels-tsv"):
-        found = _from_qrels(path, form, queries)
+        found = _from_qrels(path, form, queries, disagreeing)
     else:
         wanted = "a DaReCzech file, TREC qrels or a BEIR folder"
         raise expected(wanted, path)
@@ -63,30 +69,32 @@ def read_judgments(path: Path, queries: Path | None = None, *, need_text: bool =
     return _with_text(found) if need_text else found
 
 
-def _from_dareczech(path: Path) -> Judgments:
-    records, notes = dareczech.read_records(path)
+def _from_dareczech(path: Path, disagreeing: dareczech.Disagreeing) -> Judgments:
+    records = dareczech.read_records(path)
+    files = {path.name: checksum(path)}
     scale = dareczech.scale_of(records, path)
+    empty = Judgments(str(path), "dareczech", {}, scale=scale, checksums=files)
+    return with_records(empty, records, disagreeing)
+
+
+def with_records(
+    judgments: Judgments,
+    records: Sequence[dareczech.Record],
+    disagreeing: dareczech.Disagreeing = "refuse",
+) -> Judgments:
+    """DaReCzech judgments made of `records`: a query for each text, a grade for each document."""
+    settled, notes = dareczech.settle(records, judgments.source, disagreeing)
     qrels: dict[str, dict[str, int]] = {}
-    queries: dict[str, Query] = {}
-    for record in records:
-        queries[record.query_id] = Query(record.query_id, record.query)
-        grades = qrels.setdefault(record.query_id, {})
-        grades[record.document_id] = round(record.label * scale)
-    return Judgments(
-        str(path),
-        "dareczech",
-        qrels,
-        queries,
-        tuple(records),
-        scale,
-        {path.name: checksum(path)},
-        notes,
-    )
+    for record in settled:
+        grade = round(record.label * judgments.scale)
+        qrels.setdefault(record.query_id, {})[record.document_id] = grade
+    queries = {record.query_id: Query(record.query_id, record.query) for record in settled}
+    return replace(judgments, qrels=qrels, queries=queries, records=tuple(settled), notes=notes)
 
 
-def _from_folder(path: Path) -> Judgments:
+def _from_folder(path: Path, disagreeing: dareczech.Disagreeing) -> Judgments:
     files = beir.find(path)
-    qrels, notes = trec.read_qrels(files.qrels)
+    qrels, notes = trec.read_qrels(files.qrels, disagreeing)
     return Judgments(
         str(path),
         "beir",
@@ -97,8 +105,10 @@ def _from_folder(path: Path) -> Judgments:
     )
 
 
-def _from_qrels(path: Path, form: str, queries: Path | None) -> Judgments:
-    grades, notes = trec.read_qrels(path)
+def _from_qrels(
+    path: Path, form: str, queries: Path | None, disagreeing: dareczech.Disagreeing
+) -> Judgments:
+    grades, notes = trec.read_qrels(path, disagreeing)
     beside = [path.parent / f"queries.jsonl{end}" for end in ("", ".gz")]
     queries = queries or next((file for file in beside if file.is_file()), None)
     return Judgments(

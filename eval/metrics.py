@@ -66,7 +66,7 @@ def parse_measures(names: Sequence[str], relevant_from: int = 1) -> dict[str, Me
 
 def _nearest(name: str, package: Any) -> str:
     spelled = {
-        name.lower(): name
+        name.lower(): entry.NAME
         for name, entry in vars(package.measures).items()
         if isinstance(entry, package.Measure)
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import DocumentError
+from eval.dareczech import Disagreeing
 from eval.sniff import expected, sniff
 from eval.textfiles import numbered_lines, refuse
 from indexer.schema import Ranking
@@ -26,18 +27,22 @@ GRADES = range(-2, 101)
 """Grades that are taken for grades (-2 is TREC's mark for spam); beyond, a column was mistaken."""
 
 
-def read_qrels(path: Path) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
+def read_qrels(
+    path: Path, disagreeing: Disagreeing = "refuse"
+) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
     """Grades by query and document, from TREC's four columns or BEIR's three; and notes on them.
 
     Raises DocumentError for another format, a grade that is no integer or out of range, and a pair
-    judged twice with different grades. Equal repeats are counted in the notes.
+    judged twice with different grades, unless the `first` or the `highest` shall stand. Equal repeats
+    are counted in the notes.
     """
     form = sniff(path)
     if form not in ("qrels", "qrels-tsv"):
         raise expected("a file of qrels", path)
     qrels: dict[str, dict[str, int]] = {}
     problems: list[str] = []
-    repeated = 0
+    disagreed: list[str] = []
+    judged = differing = 0
     for number, text in numbered_lines(path):
         cells = text.split() if form == "qrels" else [cell.strip() for cell in text.split("\t")]
         if len(cells) != (4 if form == "qrels" else 3):
@@ -51,16 +56,24 @@ def read_qrels(path: Path) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
             wanted = f"an integer from {GRADES[0]} to {GRADES[-1]} is expected"
             problems.append(f"{path}:{number}: grade {label!r}; {wanted}")
             continue
-        before = qrels.setdefault(query, {}).get(document)
-        if before is not None and before != grade:
-            problems.append(
+        before = qrels.setdefault(query, {}).setdefault(document, grade)
+        judged += 1
+        if before != grade:
+            differing += 1
+            disagreed.append(
                 f"{path}:{number}: query {query!r}, document {document!r} is judged twice, "
-                f"{before} and {grade}; keep one"
+                f"{before} and {grade}; keep one, or say --disagreeing first or highest"
             )
-        repeated += before is not None
-        qrels[query][document] = grade
-    refuse(problems)
-    return qrels, (f"{repeated} judgments stood twice with the same grade",) if repeated else ()
+            if disagreeing == "highest":
+                qrels[query][document] = max(before, grade)
+    refuse(problems + (disagreed if disagreeing == "refuse" else []))
+    repeated = judged - differing - sum(map(len, qrels.values()))
+    notes = [f"{repeated} judgments stood twice with the same grade"] if repeated else []
+    if differing:
+        notes.append(
+            f"{differing} judgments disagreed with another; the {disagreeing} grade was taken"
+        )
+    return qrels, tuple(notes)
 
 
 def _grade(text: str) -> int | None:

@@ -66,7 +66,7 @@ def test_a_classic_collection_is_read_as_a_folder(shared_data: Path) -> None:
 def test_dareczech_groups_equal_queries_and_scales_labels(tmp_path: Path) -> None:
     rows = "1\tkočka\tu1\ttext\ttitul\t0.75\n2\tpes\tu2\tt\tt\t0\n3\tkočka\tu2\tt\tt\t0.5\n"
     found = read_judgments(written(tmp_path, "dev.tsv", HEADER + rows))
-    assert found.qrels == {"q1": {"1": 3, "3": 2}, "q2": {"2": 0}}
+    assert found.qrels == {"q1": {"u1": 3, "u2": 2}, "q2": {"u2": 0}}
     assert found.queries["q1"].text == "kočka"
     # a label above 0.5 is relevant: 0.75, grade 3 of 4, is the first
     assert (found.scale, found.relevant_from) == (4, 3)
@@ -74,16 +74,45 @@ def test_dareczech_groups_equal_queries_and_scales_labels(tmp_path: Path) -> Non
 
 def test_dareczech_is_written_as_it_is_read(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", HEADER + '7\t"quoted" q\thttp://x\ta "doc\ttitle\t0.25\n')
-    records, _ = dareczech.read_records(path)
+    records = dareczech.read_records(path)
     dareczech.write_records(tmp_path / "b.tsv", records)
     assert (tmp_path / "b.tsv").read_bytes() == path.read_bytes()
 
 
-def test_dareczech_documents_are_found_by_id_or_else_by_address(tmp_path: Path) -> None:
-    rows = "1\tq\tu1\tt\tt\t1\n2\tq\tu2\tt\tt\t0\n3\tq\tu3\tt\tt\t0\n4\tq\tu4\tt\tt\t0\n"
-    records, _ = dareczech.read_records(written(tmp_path, "a.tsv", HEADER + rows))
-    joined = dareczech.join(records, frozenset({"1", "u2"}), {"u3": "d3"})
-    assert [record.document_id for record in joined] == ["1", "u2", "d3", "4"]
+@pytest.mark.parametrize(
+    ("known", "urls", "column", "documents"),
+    [
+        # numbers may be ids by chance: where both columns find as many, the url is meant
+        ({"1", "2", "u1", "u2"}, {}, "url", ["u1", "u2", "u3"]),
+        ({"1", "2", "3", "u1"}, {}, "ID", ["1", "2", "3"]),
+        (set(), {"u1": "d1", "u3": "d3"}, "the documents' url", ["d1", "u2", "d3"]),
+    ],
+)
+def test_dareczech_documents_are_told_by_the_column_that_finds_most(
+    tmp_path: Path, known: set[str], urls: dict[str, str], column: str, documents: list[str]
+) -> None:
+    rows = "1\tq\tu1\tt\tt\t1\n2\tq\tu2\tt\tt\t0\n3\tq\tu3\tt\tt\t0\n"
+    records = dareczech.read_records(written(tmp_path, "a.tsv", HEADER + rows))
+    joined, told = dareczech.join(records, known, urls)
+    assert ([record.document_id for record in joined], told) == (documents, column)
+
+
+@pytest.mark.parametrize(("choice", "grade"), [("first", 1), ("highest", 2)])
+def test_disagreeing_judgments_can_be_settled(
+    tmp_path: Path, choice: dareczech.Disagreeing, grade: int
+) -> None:
+    trec_file = written(tmp_path, "q.txt", "1 0 a 1\n1 0 a 2\n1 0 b 0\n1 0 b 0\n")
+    queries = written(tmp_path, "q.tsv", "1\tone\n")
+    found = read_judgments(trec_file, queries, disagreeing=choice)
+    assert found.qrels == {"1": {"a": grade, "b": 0}}
+    assert found.notes == (
+        "1 judgments stood twice with the same grade",
+        f"1 judgments disagreed with another; the {choice} grade was taken",
+    )
+    rows = "1\tq\tu\td\tt\t0.25\n2\tq\tu\td\tt\t0.5\n"
+    czech = read_judgments(written(tmp_path, "d.tsv", HEADER + rows), disagreeing=choice)
+    assert czech.qrels == {"q1": {"u": grade}}
+    assert [record.label for record in czech.records] == [grade / 4] * 2
 
 
 def test_gzip_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
@@ -145,7 +174,7 @@ def test_equal_repeats_are_counted(tmp_path: Path) -> None:
     [
         ("1\tq\tu\td\tt\t1.5\n", r"label '1.5' is not a number from 0 to 1"),
         ("1\tq\tu\td\tt\tgood\n", r":2: label 'good'"),
-        ("1\tq\tu\td\tt\t1\n1\tq\tu\td\tt\t0\n", r"document '1' is judged twice, 1 and 0"),
+        ("1\tq\tu\td\tt\t1\n1\tq\tu\td\tt\t0\n", r"document 'u' is judged twice, 1 and 0"),
         ("1\t \tu\td\tt\t1\n", "the query has no text"),
         ("1\tq\tu\td\n", "4 columns, not 6"),
         ("1\tq\tu\td\tt\t0.333\n", "two decimals"),
