@@ -164,8 +164,10 @@ def _open_transformer(
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise MissingExtra("sentence-transformers", "models", f"encoder {model}") from error
+    disable_progress_bar()  # loading weights from disk takes a second
     try:
         loaded = SentenceTransformer(
             local or model,

@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from configs.errors import IndexFolderError
 from indexer.schema import Document, Matrix
 
-__all__ = ["PASSAGE", "SegmentWriter", "Store", "content_hash", "open_database"]
+__all__ = [
+    "PASSAGE",
+    "SegmentWriter",
+    "Store",
+    "content_hash",
+    "document_of",
+    "open_database",
+]
 
 PASSAGE = np.dtype(
     [("document", "<i4"), ("number", "<i4"), ("start", "<i4"), ("end", "<i4"), ("lang", "S3")]
@@ -189,7 +196,7 @@ class Store:
         return {number: values[0] for number, values in self._select("id", numbers)}
 
     def documents(self, numbers: Iterable[int]) -> dict[int, Document]:
-        return {number: _document(values) for number, values in self._select(_COLUMNS, numbers)}
+        return {number: document_of(values) for number, values in self._select(_COLUMNS, numbers)}
 
     def find(self, ids: Sequence[str]) -> dict[str, tuple[int, int, int, bytes]]:
         """id -> (document number, first row, passages, content hash) of every live document among `ids`."""
@@ -214,7 +221,7 @@ class Store:
             query = f"SELECT {_COLUMNS}, hash, row, passages FROM documents ORDER BY number"
             for *values, digest, row, count in database.execute(query):
                 if not self.deleted[row_base + row]:
-                    yield _document(tuple(values)), digest, row_base + row, count
+                    yield document_of(tuple(values)), digest, row_base + row, count
 
     def rows_with_field(self, name: str, value: str) -> NDArray[np.bool_]:
         """A mark on each row whose document has this field value."""
@@ -230,6 +237,7 @@ class Store:
         return mask
 
 
-def _document(values: tuple[Any, ...]) -> Document:
+def document_of(values: tuple[Any, ...]) -> Document:
+    """A document from id, text, title, url, lang and fields as they stand in the database."""
     id_, text, title, url, lang, fields = values
     return Document(id_, text, title, url, lang, json.loads(fields) if fields else {})

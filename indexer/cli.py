@@ -1,0 +1,397 @@
+"""The commands `tandem index ...`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from configs.options import config_options, json_option
+
+if TYPE_CHECKING:
+    from configs.settings import Settings
+    from indexer.build import Report
+    from indexer.rejects import RejectLog
+    from indexer.schema import Encoder
+
+__all__ = ["index"]
+
+_SOURCES = """SOURCE is a .jsonl, .csv, .tsv, .txt, .md or .html file, gzipped or not, a folder of those,
+    or - for JSON lines on standard input. A line or row has an id (id, _id or doc_id), a text and, if
+    you like, title, url, lang and fields of your own. DaReCzech's TSV gives one document per url."""
+
+
+@click.group()
+def index() -> None:
+    """Build, change, inspect and check an index folder."""
+
+
+@contextlib.contextmanager
+def _bar(label: str, length: int, unit: str = "") -> Iterator[Callable[[int], None]]:
+    """A progress bar with an estimate on stderr; nothing when stderr is no terminal."""
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(
+        length=max(length, 1), label=label, file=sys.stderr, show_pos=bool(unit), hidden=hidden,
+        update_min_steps=max(1, length // 500),
+    ) as bar:  # fmt: skip
+        yield bar.update
+
+
+def _workers(settings: Settings) -> int:
+    cores = (
+        settings.threads or len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count()
+    )
+    return min(4, cores or 1) if (cores or 1) > 1 else 0
+
+
+def _encoder(settings: Settings) -> Encoder:
+    from indexer.encoders import open_encoder
+
+    entry = settings.encoder
+    return open_encoder(
+        entry.model,
+        device=entry.device,
+        batch_size=entry.batch_size,
+        query_prompt=entry.query_prompt,
+        passage_prompt=entry.passage_prompt,
+    )
+
+
+def _loaded(config: str | None, changes: tuple[str, ...], encoder: str | None) -> Settings:
+    from configs.load import load
+    from configs.settings import Settings
+
+    settings = load(Settings, config, changes)
+    if encoder is not None:
+        settings = dataclasses.replace(
+            settings, encoder=dataclasses.replace(settings.encoder, model=encoder)
+        )
+    if settings.threads:
+        from indexer.dense import use_threads
+
+        use_threads(settings.threads)
+    return settings
+
+
+@index.command(
+    epilog="Example: tandem index build notes/ articles.jsonl.gz -o notes.index   "
+    "From a pipe: zcat corpus.jsonl.gz | tandem index build - -o corpus.index"
+)
+@click.argument("sources", nargs=-1, metavar="SOURCE...")
+@click.option("-o", "--output", required=True, metavar="INDEX", help="The index folder to make.")
+@click.option(
+    "--encoder",
+    metavar="MODEL",
+    help="default, hash, a folder, or a sentence-transformers name.  [default: default]",
+)
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace an index that stands there, in one commit at the end.",
+)
+@click.option("--restart", is_flag=True, help="Discard what an interrupted build encoded.")
+@click.option("--strict", is_flag=True, help="Stop at the first input that cannot be used.")
+@click.option(
+    "--from",
+    "recover",
+    metavar="INDEX",
+    help="Take the documents of another index, as far as they can be read, even a damaged one.",
+)
+@json_option
+@config_options
+def build(
+    sources: tuple[str, ...],
+    output: str,
+    encoder: str | None,
+    overwrite: bool,
+    restart: bool,
+    strict: bool,
+    recover: str | None,
+    as_json: bool,
+    config: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    if not sources and recover is None:
+        raise click.UsageError("name a SOURCE, or --from INDEX")
+    settings = _loaded(config, changes, encoder)
+    from indexer.build import build_index
+    from indexer.rejects import RejectLog
+    from indexer.sources import count_bytes, read_documents
+    from indexer.verify import recover_documents
+
+    rejects = RejectLog(Path(output) / "rejects.jsonl", strict)
+    with _bar("indexing", count_bytes(sources)) as done:
+        documents = read_documents(sources, rejects, done)
+        if recover is not None:
+            import itertools
+
+            documents = itertools.chain(recover_documents(recover, _tell), documents)
+        try:
+            report = build_index(
+                output,
+                documents,
+                _encoder(settings),
+                model=settings.encoder.model
+                if settings.encoder.model in ("default",)
+                else _kept(settings.encoder.model),
+                query_prompt=settings.encoder.query_prompt,
+                passage_prompt=settings.encoder.passage_prompt,
+                passages=settings.passages,
+                lexical=settings.lexical,
+                dense=settings.dense,
+                on_reject=rejects,
+                overwrite=overwrite,
+                restart=restart,
+                workers=_workers(settings),
+                device=settings.encoder.device,
+            )
+        finally:
+            _close(rejects)
+    _tell_report(report, rejects, output, as_json)
+
+
+build.help = f"""Build an index of documents.
+
+    {_SOURCES}
+
+    A build that was interrupted goes on where it stopped when it is run again. Input that cannot be
+    used is set aside in INDEX/rejects.jsonl and the rest is indexed; the exit code is then 1."""
+
+
+def _kept(model: str) -> str:
+    """The model as the manifest names it: a folder by its full path, so that it opens from anywhere."""
+    return str(Path(model).resolve()) if Path(model).is_dir() else model
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _close(rejects: RejectLog) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        rejects.close()
+
+
+def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool) -> None:
+    """The result on stdout, the rejects on stderr; exit code 1 when something was set aside."""
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(report), "rejected": rejects.count}))
+    else:
+        rate = (report.added + report.replaced) / report.seconds if report.seconds > 0 else 0.0
+        parts = [f"{report.added:,} documents added"]
+        if report.replaced:
+            parts.append(f"{report.replaced:,} replaced")
+        if report.unchanged:
+            parts.append(f"{report.unchanged:,} unchanged")
+        click.echo(
+            f"{', '.join(parts)} ({report.passages:,} passages) in {report.seconds:.1f} s, {rate:,.0f} documents/s"
+        )
+        reused = report.passages - report.encoded
+        if reused > 0:
+            click.echo(f"{reused:,} passages were encoded before the interruption")
+        click.echo(
+            f"{output}: {report.documents:,} documents. Search it: tandem search 'your query' -i {output}"
+        )
+    if rejects.count:
+        for reject in rejects.first:
+            _tell(f"set aside: {reject.place}: {reject.reason}")
+        more = "" if rejects.count <= len(rejects.first) else ", the first of them above"
+        _tell(
+            f"Error: {rejects.count:,} set aside in {rejects.path}{more}; everything else is indexed"
+        )
+        click.get_current_context().exit(1)
+
+
+@index.command(epilog="Example: tandem index add new.jsonl -i notes.index")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "-i",
+    "--index",
+    "index_path",
+    required=True,
+    metavar="INDEX",
+    help="The index folder to add to.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Stop at the first input that cannot be used; nothing is changed.",
+)
+@json_option
+@config_options
+def add(
+    sources: tuple[str, ...],
+    index_path: str,
+    strict: bool,
+    as_json: bool,
+    config: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    settings = _loaded(config, changes, None)
+    from indexer.build import add_documents
+    from indexer.folder import read_manifest
+    from indexer.rejects import RejectLog
+    from indexer.sources import count_bytes, read_documents
+
+    read_manifest(Path(index_path))
+    rejects = RejectLog(Path(index_path) / "rejects.jsonl", strict)
+    with _bar("adding", count_bytes(sources)) as done:
+        try:
+            report = add_documents(
+                index_path,
+                read_documents(sources, rejects, done),
+                on_reject=rejects,
+                workers=_workers(settings),
+                device=settings.encoder.device,
+            )
+        finally:
+            _close(rejects)
+    _tell_report(report, rejects, index_path, as_json)
+
+
+add.help = f"""Add documents to an index, or replace those whose id it has.
+
+    {_SOURCES}
+
+    A document that has not changed is passed over. All of it is one commit: searches go on undisturbed
+    and see the new documents at once when it is done."""
+
+
+@index.command(
+    epilog="Example: tandem index delete -i notes.index old-1 old-2   or: cut -f1 gone.tsv | tandem index delete -i notes.index -"
+)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option(
+    "-i",
+    "--index",
+    "index_path",
+    required=True,
+    metavar="INDEX",
+    help="The index folder to delete from.",
+)
+@json_option
+def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
+    """Delete documents by id; - reads ids from standard input, one a line.
+
+    When one of the ids is not in the index, nothing is deleted. The room is reclaimed by `compact`.
+    """
+    from indexer.build import delete_documents
+
+    wanted = (
+        [line.rstrip("\n") for line in sys.stdin if line.strip()] if ids == ("-",) else list(ids)
+    )
+    report = delete_documents(index_path, wanted)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(report)))
+    else:
+        click.echo(
+            f"{report.deleted:,} documents deleted; {report.documents:,} remain in {index_path}"
+        )
+
+
+@index.command(epilog="Example: tandem index info notes.index")
+@click.argument("index_path", metavar="INDEX")
+@json_option
+def info(index_path: str, as_json: bool) -> None:
+    """Show what an index holds and how it was made."""
+    from indexer import languages
+    from indexer.folder import read_manifest
+
+    path = Path(index_path)
+    manifest = read_manifest(path)
+    size = sum(entry.size for entry in manifest.files.values())
+    if as_json:
+        record: dict[str, Any] = dataclasses.asdict(manifest)
+        click.echo(json.dumps({**record, "bytes": size}, ensure_ascii=False))
+        return
+    rows = [
+        ("documents", f"{manifest.documents:,}"),
+        (
+            "passages",
+            f"{manifest.passages:,}"
+            + (
+                f" ({manifest.deleted:,} deleted; reclaim them: tandem index compact {path})"
+                if manifest.deleted
+                else ""
+            ),
+        ),
+        (
+            "languages",
+            ", ".join(
+                f"{languages.name(code) if code else 'unknown'} {n:,}"
+                for code, n in manifest.languages.items()
+            ),
+        ),
+        (
+            "encoder",
+            f"{manifest.encoder.name}, {manifest.encoder.dim} dimensions ({manifest.encoder.fingerprint})",
+        ),
+        ("meaning", f"FAISS {manifest.dense_index.factory}"),
+        ("words", manifest.lexical.backend),
+        (
+            "size",
+            f"{size / 2**20:,.1f} MiB in {len(manifest.segments)} segment{'s' if len(manifest.segments) != 1 else ''}",
+        ),
+        ("commit", f"{manifest.generation}, of {manifest.created}"),
+    ]
+    for name, value in rows:
+        click.echo(f"{name:<11}{value}")
+
+
+@index.command(name="verify", epilog="Example: tandem index verify notes.index")
+@click.argument("index_path", metavar="INDEX")
+@json_option
+def verify_command(index_path: str, as_json: bool) -> None:
+    """Check every file of an index against its checksum, and the counts against each other.
+
+    Exit code 1, and a line for each problem, when something is wrong.
+    """
+    from indexer.verify import verify
+
+    path = Path(index_path)
+    total = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else 0
+    with _bar("verifying", total) as done:
+        problems = verify(path, done)
+    if as_json:
+        click.echo(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
+    elif problems:
+        for problem in problems:
+            click.echo(f"damaged: {problem}")
+        _tell(
+            "Error: the index is damaged; what can be read of it makes a new one: "
+            f"tandem index build --from {index_path} -o NEW"
+        )
+    else:
+        click.echo(f"{index_path}: whole")
+    if problems:
+        click.get_current_context().exit(1)
+
+
+@index.command(epilog="Example: tandem index compact notes.index")
+@click.argument("index_path", metavar="INDEX")
+@json_option
+@config_options
+def compact(index_path: str, as_json: bool, config: str | None, changes: tuple[str, ...]) -> None:
+    """Rewrite an index without its deleted documents, as one segment. Nothing is encoded again."""
+    settings = _loaded(config, changes, None)
+    from indexer.build import compact as rewrite
+    from indexer.folder import read_manifest
+
+    manifest = read_manifest(Path(index_path))
+    with _bar("compacting", manifest.documents, "documents") as done:
+        report = rewrite(index_path, progress=done, device=settings.encoder.device)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(report)))
+    else:
+        click.echo(
+            f"{report.documents:,} documents, {manifest.deleted:,} deleted passages removed, in {report.seconds:.1f} s"
+        )

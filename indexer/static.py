@@ -1,0 +1,164 @@
+"""The static student: a table of token vectors, summed over a text and scaled to unit length.
+
+It answers in microseconds on a CPU and needs no torch. A folder of it holds
+
+    config.json        name, dim, bits, fingerprint, and the size and sha256 of the other two
+    tokenizer.json     of the tokenizers library; it folds case and compatibility forms
+    model.safetensors  `rows` int8 or float16 (tokens, dim), or uint8 (tokens, dim / 2) with two 4-bit
+                       numbers a byte; `scale` float32 (tokens,): how much one unit of a row's numbers is
+
+How a token counts in a text is in the length of its row, which training learned (`training.static`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from configs.errors import ConfigError
+from indexer.schema import Kind, Matrix
+from indexer.vectors import unit_rows
+
+__all__ = ["FORMAT", "StaticEncoder", "unpacked"]
+
+FORMAT = "tandem-static-1"
+
+# Texts tokenized at a time: the encodings of so many short texts stay in the cache.
+BATCH = 4096
+# Token rows gathered at a time, unless one text has more: 2 MB of float32 at 256 dimensions.
+TOKENS = 2048
+
+
+class StaticEncoder:
+    """Texts to vectors by a table. Build it with `load`; a vector depends on its own text only."""
+
+    max_tokens: int | None = None
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        rows: NDArray[np.int8] | NDArray[np.float16],
+        scale: NDArray[np.float32],
+        name: str,
+        fingerprint: str,
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.dim = rows.shape[1]
+        self._tokenizer = tokenizer
+        self._rows = rows  # (tokens, dim)
+        self._scale = np.ascontiguousarray(scale, dtype=np.float32)[:, None]  # (tokens, 1)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> StaticEncoder:
+        """Open a folder. Raises ConfigError naming the file that is missing, damaged or of another kind."""
+        folder = Path(folder)
+        config = _config(folder)
+        for name, facts in config["files"].items():
+            path = folder / name
+            if not path.is_file() or path.stat().st_size != facts["bytes"]:
+                size = path.stat().st_size if path.is_file() else "no"
+                raise ConfigError(
+                    f"encoder {folder}: {name} has {size} bytes where {facts['bytes']} are expected; "
+                    "copy or export the folder again"
+                )
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            rows, scale = _tensors(folder / "model.safetensors", int(config["bits"]))
+        except Exception as error:  # both libraries raise plain Exception
+            raise ConfigError(
+                f"encoder {folder}: cannot be read ({error}); export it again"
+            ) from error
+        if rows.shape != (len(scale), int(config["dim"])) or len(rows) < tokenizer.get_vocab_size():
+            raise ConfigError(
+                f"encoder {folder}: a table of {rows.shape} does not fit {config['dim']} dimensions and "
+                f"{tokenizer.get_vocab_size()} tokens; export it again"
+            )
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return cls(tokenizer, rows, scale, str(config["name"]), str(config["fingerprint"]))
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(encoding) for encoding in self._tokenized(texts)]
+
+    def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
+        sums = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for start in range(0, len(texts), BATCH):
+            encodings = self._tokenized(texts[start : start + BATCH])
+            self._add(encodings, sums[start : start + BATCH])
+        return unit_rows(sums)
+
+    def table(self) -> Matrix:
+        """The token vectors that are summed, (tokens, dim) float32; not of unit length."""
+        return self._rows * self._scale
+
+    def _tokenized(self, texts: Sequence[str]) -> list[Encoding]:
+        try:
+            return self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        except (
+            TypeError,
+            UnicodeEncodeError,
+        ):  # half of a surrogate pair, which is no text in UTF-8
+            whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+            return self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
+
+    def _add(self, encodings: list[Encoding], sums: Matrix) -> None:
+        """Write each text's sum of token vectors into its row of `sums`."""
+        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        tokens = np.fromiter(
+            itertools.chain.from_iterable(encoding.ids for encoding in encodings),
+            np.int32,
+            int(lengths.sum()),
+        )
+        filled = np.flatnonzero(lengths)
+        ends = np.cumsum(lengths[filled])
+        first = 0
+        while first < len(filled):
+            base = int(ends[first - 1]) if first else 0
+            # as many whole texts as fit, and at least one; each is summed from its first token to its
+            # last, so what else is in the piece cannot change a bit of it
+            last = max(first + 1, int(np.searchsorted(ends, base + TOKENS, "right")))
+            ids = tokens[base : int(ends[last - 1])]
+            vectors = self._rows[ids] * self._scale[ids]  # (tokens, dim) float32
+            starts = ends[first:last] - lengths[filled[first:last]] - base
+            sums[filled[first:last]] = np.add.reduceat(vectors, starts, axis=0)
+            first = last
+
+
+def unpacked(pairs: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """(tokens, dim / 2) bytes, each two numbers of -8 to 7 (low half first), to (tokens, dim) int8."""
+    rows = np.empty((len(pairs), pairs.shape[1] * 2), np.int8)
+    rows[:, 0::2] = (pairs & 15).view(np.int8)
+    rows[:, 1::2] = (pairs >> 4).view(np.int8)
+    rows -= 8
+    return rows
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        found = config["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"encoder {folder}: config.json is missing or no static student's ({error}); "
+            "give a folder that `tandem train export` wrote"
+        ) from error
+    if found != FORMAT:
+        raise ConfigError(f"encoder {folder}: format is {found!r}, not {FORMAT!r}; export it again")
+    return dict(config)
+
+
+def _tensors(path: Path, bits: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    from safetensors.numpy import load_file
+
+    tensors = load_file(path)
+    rows: NDArray[np.int8] = unpacked(tensors["rows"]) if bits == 4 else tensors["rows"]
+    scale: NDArray[np.float32] = tensors["scale"].astype(np.float32)
+    return rows, scale

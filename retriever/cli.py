@@ -1,0 +1,236 @@
+"""The commands `tandem search` and `tandem analyze`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from configs.errors import ConfigError, DocumentError
+from configs.options import config_options, index_option, json_option
+
+if TYPE_CHECKING:
+    from indexer.schema import Hit
+
+__all__ = ["analyze", "search"]
+
+_BATCH = 256  # queries of a file that are encoded together
+
+
+@click.command(
+    epilog="Example: tandem search 'nemocnice v Praze' -i demo.index --explain   "
+    "Many at once: tandem search -i demo.index --queries queries.tsv --json > hits.jsonl"
+)
+@click.argument("query", required=False)
+@index_option
+@click.option("-k", "k", type=int, help="Hits wanted.  [default: 10]")
+@click.option("--mode", help="hybrid, dense (by meaning) or lexical (by words).  [default: hybrid]")
+@click.option(
+    "--lang",
+    "langs",
+    multiple=True,
+    metavar="CODE",
+    help="Only documents in this language; may be repeated.",
+)
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only documents with this field value; may be repeated.",
+)
+@click.option(
+    "--queries",
+    metavar="FILE",
+    help="Search every query of a file, one a line, or id TAB query; - is standard input.",
+)
+@click.option("--explain", is_flag=True, help="Show each side's score, rank and share.")
+@json_option
+@config_options
+def search(
+    query: str | None,
+    index_path: str,
+    k: int | None,
+    mode: str | None,
+    langs: tuple[str, ...],
+    fields: tuple[str, ...],
+    queries: str | None,
+    explain: bool,
+    as_json: bool,
+    config: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Search an index, in any language, for documents in every language.
+
+    With --json each hit is a line of JSON; for many queries the line also names its query.
+    """
+    if (query is None) == (queries is None):
+        raise click.UsageError("give a QUERY, or --queries FILE")
+    from configs.load import load
+    from configs.settings import Settings
+    from indexer.schema import Where
+    from retriever.retriever import Retriever
+
+    settings = load(Settings, config, changes)
+    pairs = [field.partition("=") for field in fields]
+    if any(not equals for _, equals, _ in pairs):
+        raise ConfigError("--field: write it as NAME=VALUE")
+    where = Where(frozenset(langs), {name: value for name, _, value in pairs})
+    retriever = Retriever.open(index_path, settings=settings.search, device=settings.encoder.device)
+    started = time.perf_counter()
+    if query is not None:
+        hits = retriever.search(query, k, mode, where)  # type: ignore[arg-type]
+        seconds = time.perf_counter() - started
+        if as_json:
+            for hit in hits:
+                click.echo(json.dumps(_record(hit, query), ensure_ascii=False))
+            return
+        _print(hits, query, explain)
+        click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
+        return
+    assert queries is not None
+    asked = _batches(queries)
+    for batch in asked:
+        found = retriever.search_many([text for _, text in batch], k, mode, where)  # type: ignore[arg-type]
+        for (name, text), hits in zip(batch, found, strict=True):
+            for hit in hits:
+                if as_json:
+                    click.echo(
+                        json.dumps({"query_id": name, **_record(hit, text)}, ensure_ascii=False)
+                    )
+                else:
+                    click.echo(
+                        f"{name}\t{hit.rank}\t{hit.document.id}\t{hit.score:.4f}\t{hit.document.lang}\t{hit.document.title}"
+                    )
+
+
+def _found(hits: Sequence[Hit]) -> str:
+    return "1 hit" if len(hits) == 1 else f"{len(hits)} hits"
+
+
+def _batches(source: str) -> Iterator[list[tuple[str, str]]]:
+    """(id, query) of each line of a file, in batches. DocumentError names the line that has no query."""
+    if source != "-" and not Path(source).is_file():
+        raise DocumentError(f"--queries {source}: no such file")
+    batch: list[tuple[str, str]] = []
+    opened = (
+        contextlib.nullcontext(sys.stdin) if source == "-" else Path(source).open(encoding="utf-8")
+    )
+    try:
+        with opened as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                name, tab, text = line.rstrip("\n").partition("\t")
+                entry = (name, text) if tab else (str(number), name)
+                if not entry[1].strip():
+                    raise DocumentError(f"{source}:{number}: the line has an id but no query")
+                batch.append(entry)
+                if len(batch) == _BATCH:
+                    yield batch
+                    batch = []
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"--queries {source}: not UTF-8: {error.reason}") from error
+    if batch:
+        yield batch
+
+
+def _record(hit: Hit, query: str) -> dict[str, Any]:
+    """A hit for programs."""
+    document = hit.document
+    return {
+        "query": query,
+        "rank": hit.rank,
+        "id": document.id,
+        "score": round(hit.score, 6),
+        "lang": document.lang,
+        "title": document.title,
+        "url": document.url,
+        "passage": hit.passage.text,
+        "parts": {
+            side: {"score": part.score, "rank": part.rank, "share": round(part.share, 6)}
+            for side, part in hit.parts.items()
+        },
+    }
+
+
+def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
+    from retriever.snippets import snippet
+
+    if not hits:
+        click.echo("Nothing found.")
+    for hit in hits:
+        document = hit.document
+        title = document.title or document.id
+        click.echo(
+            f"{hit.rank:>3}. {click.style(title, bold=True)}  "
+            f"{click.style('[' + (document.lang or '?') + ']', fg='cyan')}  {hit.score:.3f}  "
+            f"{click.style(document.id, dim=True)}"
+        )
+        shown = "".join(
+            click.style(text, fg="yellow", bold=True) if marked else text
+            for text, marked in snippet(hit, query, 200)
+        )
+        click.echo(f"     {shown}")
+        if explain:
+            for side, part in hit.parts.items():
+                rank = f"rank {part.rank}" if part.rank is not None else "not in its list"
+                label = "meaning" if side == "dense" else "words"
+                click.echo(
+                    click.style(
+                        f"     {label:<8} {side:<8} score {part.score:8.4f}   {rank:<16} share {part.share:.3f}",
+                        dim=True,
+                    )
+                )
+
+
+@click.command(
+    epilog="Example: tandem analyze 'Počítače v nemocnici'   or: tandem analyze --lang de 'Häuser am See'"
+)
+@click.argument("text")
+@click.option(
+    "--lang",
+    metavar="CODE",
+    help="The language of the text, an ISO 639-1 code.  [default: detected]",
+)
+@json_option
+def analyze(text: str, lang: str | None, as_json: bool) -> None:
+    """Show what a text becomes: its language, its words as indexed, and their stems."""
+    from indexer import languages
+    from indexer.analysis import analyse, tokens
+
+    if lang is not None:
+        languages.check([lang])
+    code = lang if lang is not None else languages.detect([text])[0]
+    chances = languages.distribution(text)
+    likely = sorted(chances.items(), key=lambda pair: -pair[1])[:3]
+    rows = [(word, analyse(word, code)) for word, _, _ in tokens(text)]
+    if as_json:
+        record = {
+            "lang": code,
+            "chances": dict(likely),
+            "words": [
+                {"word": word, "words": a.words.split(), "stems": a.stems.split()}
+                for word, a in rows
+            ],
+        }
+        click.echo(json.dumps(record, ensure_ascii=False))
+        return
+    if lang is None:
+        chance = ", ".join(f"{languages.name(c)} {100 * p:.0f}%" for c, p in likely)
+        click.echo(
+            f"language  {code or '?'} ({languages.name(code) if code else 'no letters'}); likely: {chance or '-'}"
+        )
+    else:
+        click.echo(f"language  {code} ({languages.name(code)}), as given")
+    width = max([len(word) for word, _ in rows] + [4]) + 2
+    other = max([len(a.words) for _, a in rows] + [10]) + 2
+    click.echo(f"{'text':<{width}}{'as written':<{other}}stems")
+    for word, a in rows:
+        click.echo(f"{word:<{width}}{a.words:<{other}}{a.stems}")

@@ -1,0 +1,90 @@
+"""Two sides' scores to one, as pure functions of arrays: one entry a passage, the same order in each.
+
+`convex` is what Tandem searches with; the others are the field's, to compare with. A passage that a
+side's own list did not hold still has that side's exact score here (`Index.score`), save for `rrf`,
+which goes by ranks alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Fused", "combmnz", "convex", "minmax", "rrf", "scaled", "zscore"]
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """(n,) each: what each side gave; the score is their sum."""
+
+    dense: Scores
+    lexical: Scores
+
+    @property
+    def score(self) -> Scores:
+        return self.dense + self.lexical
+
+
+def scaled(scores: Scores, low: float, high: float) -> Scores:
+    """Scores between two bounds as [0, 1]; bounds that depend on the query only, never on the list."""
+    if high <= low:
+        return np.zeros_like(scores)
+    return np.clip((scores - low) / (high - low), 0.0, 1.0)
+
+
+def convex(
+    dense: Scores,
+    lexical: Scores,
+    dense_bounds: tuple[float, float],
+    lexical_bounds: tuple[float, float],
+    weight: float,
+    same_language: Scores,
+    cross_language: float,
+) -> Fused:
+    """(1 - w) x dense + w x g x lexical, both scaled by their bounds (Bruch, Gai and Ingber 2023, with a gate).
+
+    g is 1 where query and document share a language and falls to `cross_language` where they surely do
+    not: `same_language` (n,) in [0, 1] says how sure. Words that match across languages are mostly
+    noise, and a document in another language must not lose its place to them. The lexical bound counts
+    the words the index does not hold, so that a query of which little matched gets little from words.
+    """
+    gate = cross_language + (1.0 - cross_language) * same_language
+    return Fused(
+        (1.0 - weight) * scaled(dense, *dense_bounds),
+        weight * gate * scaled(lexical, *lexical_bounds),
+    )
+
+
+def rrf(dense_ranks: Scores, lexical_ranks: Scores, k: int = 60) -> Fused:
+    """1 / (k + rank) of each side's list, 0 where the rank is infinite (Cormack, Clarke and Buettcher 2009)."""
+    return Fused(1.0 / (k + dense_ranks), 1.0 / (k + lexical_ranks))
+
+
+def minmax(dense: Scores, lexical: Scores, weight: float) -> Fused:
+    """A convex sum of scores scaled by the least and the greatest of these lists."""
+
+    def scale(scores: Scores) -> Scores:
+        return scaled(scores, float(scores.min(initial=np.inf)), float(scores.max(initial=-np.inf)))
+
+    return Fused((1.0 - weight) * scale(dense), weight * scale(lexical))
+
+
+def zscore(dense: Scores, lexical: Scores, weight: float) -> Fused:
+    """A weighted sum of standard scores of these lists."""
+
+    def scale(scores: Scores) -> Scores:
+        spread = float(scores.std()) if len(scores) else 0.0
+        return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
+
+    return Fused((1.0 - weight) * scale(dense), weight * scale(lexical))
+
+
+def combmnz(dense: Scores, lexical: Scores, weight: float) -> Fused:
+    """`minmax`, times the number of sides with a positive share (Fox and Shaw 1994)."""
+    fused = minmax(dense, lexical, weight)
+    sides = (fused.dense > 0).astype(float) + (fused.lexical > 0)
+    return Fused(fused.dense * sides, fused.lexical * sides)

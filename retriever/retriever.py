@@ -1,0 +1,380 @@
+"""The search: asks both sides of an index, fuses their passages, and gives documents back.
+
+Each side hands over its `pool` best passages; what only one side found is scored exactly by the other;
+a document stands at its best passage. The page, the command line and every evaluation search here.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import ConfigError
+from configs.settings import FusionSettings, SearchSettings
+from indexer import languages
+from indexer.folder import IndexFolder
+from indexer.schema import Document, Encoder, Hit, Mode, Part, Passage, Ranking, Where
+from retriever import fusion
+
+__all__ = ["Retriever"]
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Candidate passages of one query, (n,) each; a rank is infinite where that side did not find it."""
+
+    ids: list[str]
+    dense: Scores
+    lexical: Scores
+    dense_ranks: Scores
+    lexical_ranks: Scores
+
+
+class Retriever:
+    """Searches one index folder. Safe to use from several threads."""
+
+    def __init__(
+        self, folder: IndexFolder, settings: SearchSettings | None = None, device: str = "auto"
+    ) -> None:
+        self._folder = folder
+        self._device = device
+        self.settings = settings or SearchSettings()
+        self._lock = threading.Lock()
+        _check(self.settings)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        encoder: Encoder | None = None,
+        settings: SearchSettings | None = None,
+        device: str = "auto",
+    ) -> Retriever:
+        """The newest commit of the index at `path`. IndexFolderError as `IndexFolder.open`."""
+        return cls(IndexFolder.open(path, encoder, device), settings, device)
+
+    @property
+    def folder(self) -> IndexFolder:
+        return self._folder
+
+    def with_settings(self, settings: SearchSettings) -> Retriever:
+        """The same open index, searched with other settings."""
+        return Retriever(self._folder, settings, self._device)
+
+    def refresh(self) -> bool:
+        """Move to the newest commit; True when there was one. Searches under way end on the old one."""
+        with self._lock:
+            if self._folder.is_current():
+                return False
+            # The old commit's files stay open until its last search lets go of them.
+            self._folder = IndexFolder.open(self._folder.path, self._folder.encoder, self._device)
+            return True
+
+    # -- searching -----------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str,
+        k: int | None = None,
+        mode: Mode | None = None,
+        where: Where | None = None,
+        offset: int = 0,
+    ) -> list[Hit]:
+        """The best `k` documents after the first `offset`, with their passages and parts.
+
+        Raises ConfigError for a query that is empty or too long, for k below 1, an unknown mode or
+        language.
+        """
+        wanted = self.settings.k if k is None else k
+        _check_k(wanted, offset)
+        folder = self._folder
+        found = self._documents(folder, [query], wanted + offset, mode, where)[0]
+        return _hits(folder, found[offset : offset + wanted], offset)
+
+    def search_many(
+        self,
+        queries: Sequence[str],
+        k: int | None = None,
+        mode: Mode | None = None,
+        where: Where | None = None,
+    ) -> list[list[Hit]]:
+        """`search` for each query; the encoder sees all of them at once."""
+        wanted = self.settings.k if k is None else k
+        _check_k(wanted, 0)
+        folder = self._folder
+        return [
+            _hits(folder, found, 0)
+            for found in self._documents(folder, queries, wanted, mode, where)
+        ]
+
+    def rank(
+        self,
+        queries: Sequence[str],
+        depth: int = 100,
+        mode: Mode | None = None,
+        where: Where | None = None,
+    ) -> list[Ranking]:
+        """Document ids and scores for each query, `depth` deep: what an evaluation turns into a run."""
+        _check_k(depth, 0)
+        folder = self._folder
+        rankings = []
+        for found in self._documents(folder, queries, depth, mode, where):
+            rankings.append([(entry.id, entry.score) for entry in found])
+        return rankings
+
+    def score(self, query: str, document_ids: Sequence[str], mode: Mode | None = None) -> Scores:
+        """The score each document would have, whether or not a search would reach it; (len(ids),).
+
+        Raises ConfigError for an id that is not in the index.
+        """
+        folder = self._folder
+        passages = folder.passages(document_ids)
+        missing = [id_ for id_ in document_ids if id_ not in passages]
+        if missing:
+            raise ConfigError(f"not in the index: {', '.join(map(repr, missing[:5]))}")
+        mode = self._checked(query, mode, None)
+        ids = [passage for id_ in document_ids for passage in passages[id_]]
+        pool = _back_filled(folder, query, ids, {}, {}, mode)
+        if self.settings.fusion.method == "rrf":  # ranks among the documents asked for
+            pool = _ranked(pool)
+        scores = self._fused(folder, query, pool, mode).score
+        starts = np.cumsum([0, *(len(passages[id_]) for id_ in document_ids)])[:-1]
+        return np.maximum.reduceat(scores, starts) if len(ids) else np.zeros(0)
+
+    def _checked(self, query: str, mode: Mode | None, where: Where | None) -> Mode:
+        chosen = mode or self.settings.mode
+        if chosen not in get_args(Mode):
+            raise ConfigError(f"mode {chosen!r}: one of {', '.join(get_args(Mode))} is expected")
+        if len(query) > self.settings.max_query:
+            raise ConfigError(
+                f"the query has {len(query):,} characters; the limit is {self.settings.max_query:,} "
+                "(search.max_query)"
+            )
+        if not any(map(str.isalnum, query)):
+            raise ConfigError(f"the query {query[:40]!r} has no word to search for")
+        self._folder.check_where(where)
+        return chosen
+
+    def _documents(
+        self,
+        folder: IndexFolder,
+        queries: Sequence[str],
+        wanted: int,
+        mode: Mode | None,
+        where: Where | None,
+    ) -> list[list[_Found]]:
+        chosen: Mode = "hybrid"
+        for query in queries:
+            chosen = self._checked(query, mode, where)
+        size = max(self.settings.pool, wanted)
+        pools = _pools(folder, queries, size, chosen, where)
+        for _ in range(4):  # long documents have many passages: ask for more until there are enough
+            found = [
+                self._best(folder, q, pool, chosen) for q, pool in zip(queries, pools, strict=True)
+            ]
+            full = [len(pool.ids) >= size for pool in pools]
+            if all(len(f) >= wanted or not more for f, more in zip(found, full, strict=True)):
+                break
+            size *= 4
+            pools = _pools(folder, queries, size, chosen, where)
+        return [_named(folder, entries, wanted) for entries in found]
+
+    def _best(self, folder: IndexFolder, query: str, pool: _Pool, mode: Mode) -> list[_Entry]:
+        """Each document's best passage, best first; ties by passage."""
+        if not pool.ids:
+            return []
+        fused = self._fused(folder, query, pool, mode)
+        score = fused.score
+        rows = np.array([int(id_) for id_ in pool.ids], np.int64)
+        documents = folder.store.documents_of(rows)
+        order = np.lexsort((rows, -score))  # best first
+        _, first = np.unique(documents[order], return_index=True)
+        entries = []
+        for i in order[np.sort(first)].tolist():
+            parts: dict[str, Part] = {}
+            if mode != "lexical":
+                parts["dense"] = Part(
+                    float(pool.dense[i]), _rank(pool.dense_ranks[i]), float(fused.dense[i])
+                )
+            if mode != "dense":
+                parts["lexical"] = Part(
+                    float(pool.lexical[i]), _rank(pool.lexical_ranks[i]), float(fused.lexical[i])
+                )
+            entries.append(_Entry(int(documents[i]), int(rows[i]), float(score[i]), parts))
+        return entries
+
+    def _fused(self, folder: IndexFolder, query: str, pool: _Pool, mode: Mode) -> fusion.Fused:
+        none = np.zeros(len(pool.ids))
+        if mode == "dense":
+            return fusion.Fused(pool.dense, none)
+        if mode == "lexical":
+            return fusion.Fused(none, pool.lexical)
+        settings = self.settings.fusion
+        if settings.method == "rrf":
+            return fusion.rrf(pool.dense_ranks, pool.lexical_ranks, settings.rrf_k)
+        chances: Mapping[str, float] = {}
+        if settings.language_weights or settings.method == "convex":
+            chances = languages.distribution(query, folder.languages)
+        weight = _weight(settings, chances)
+        if settings.method == "minmax":
+            return fusion.minmax(pool.dense, pool.lexical, weight)
+        if settings.method == "zscore":
+            return fusion.zscore(pool.dense, pool.lexical, weight)
+        if settings.method == "combmnz":
+            return fusion.combmnz(pool.dense, pool.lexical, weight)
+        top = max(chances.values(), default=0.0)
+        likely = {
+            lang: chances.get(lang, 0.0) / top if top > 0 else 1.0 for lang in folder.languages
+        }
+        same = np.array([likely.get(lang, 0.0) for lang in folder.languages_of(pool.ids)])
+        return fusion.convex(
+            pool.dense,
+            pool.lexical,
+            folder.dense.bounds(query),
+            folder.lexical.bounds(query),
+            weight,
+            same,
+            settings.cross_language,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A document by its number, at its best passage's row."""
+
+    number: int
+    row: int
+    score: float
+    parts: Mapping[str, Part]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An entry whose document id is known."""
+
+    id: str
+    number: int
+    row: int
+    score: float
+    parts: Mapping[str, Part]
+
+
+def _check(settings: SearchSettings) -> None:
+    chosen = settings.fusion
+    weights = {"lexical_weight": chosen.lexical_weight, "cross_language": chosen.cross_language}
+    weights |= {f"language_weights.{lang}": w for lang, w in chosen.language_weights.items()}
+    for key, weight in weights.items():
+        if not 0 <= weight <= 1:
+            raise ConfigError(f"search.fusion.{key} must lie between 0 and 1, not {weight}")
+    for key, value in (("pool", settings.pool), ("max_query", settings.max_query)):
+        if value < 1:
+            raise ConfigError(f"search.{key} must be at least 1, not {value}")
+
+
+def _check_k(k: int, offset: int) -> None:
+    if k < 1:
+        raise ConfigError(f"k must be at least 1, not {k}")
+    if offset < 0:
+        raise ConfigError(f"offset must be at least 0, not {offset}")
+
+
+def _rank(rank: float) -> int | None:
+    return int(rank) if math.isfinite(rank) else None
+
+
+def _weight(settings: FusionSettings, chances: Mapping[str, float]) -> float:
+    """The lexical weight: the query's languages' own, by their chances, where they have one."""
+    if not settings.language_weights:
+        return settings.lexical_weight
+    total = sum(chances.values())
+    if total <= 0:
+        return settings.lexical_weight
+    weights = settings.language_weights
+    return (
+        sum(p * weights.get(lang, settings.lexical_weight) for lang, p in chances.items()) / total
+    )
+
+
+def _pools(
+    folder: IndexFolder, queries: Sequence[str], size: int, mode: Mode, where: Where | None
+) -> list[_Pool]:
+    empty: list[Ranking] = [[] for _ in queries]
+    dense = folder.dense.search(queries, size, where) if mode != "lexical" else empty
+    lexical = folder.lexical.search(queries, size, where) if mode != "dense" else empty
+    pools = []
+    for query, by_meaning, by_words in zip(queries, dense, lexical, strict=True):
+        ids = list(dict.fromkeys([*(i for i, _ in by_meaning), *(i for i, _ in by_words)]))
+        pools.append(_back_filled(folder, query, ids, dict(by_meaning), dict(by_words), mode))
+    return pools
+
+
+def _back_filled(
+    folder: IndexFolder,
+    query: str,
+    ids: list[str],
+    dense: Mapping[str, float],
+    lexical: Mapping[str, float],
+    mode: Mode,
+) -> _Pool:
+    """The pool of these passages; a score a side did not give is asked of it."""
+    scores = []
+    for side, known in ((folder.dense, dense), (folder.lexical, lexical)):
+        if (mode == "lexical" and side is folder.dense) or (
+            mode == "dense" and side is folder.lexical
+        ):
+            scores.append(np.zeros(len(ids)))
+            continue
+        missing = [id_ for id_ in ids if id_ not in known]
+        asked = (
+            dict(zip(missing, side.score(query, missing).tolist(), strict=True)) if missing else {}
+        )
+        scores.append(np.array([known[id_] if id_ in known else asked[id_] for id_ in ids]))
+    ranks = []
+    for known in (dense, lexical):
+        places = {id_: place for place, id_ in enumerate(known, 1)}
+        ranks.append(np.array([places.get(id_, math.inf) for id_ in ids]))
+    return _Pool(ids, scores[0], scores[1], ranks[0], ranks[1])
+
+
+def _ranked(pool: _Pool) -> _Pool:
+    """The pool with ranks by its own scores; a lexical score of 0 is no rank."""
+    rows = np.array([int(id_) for id_ in pool.ids], np.int64)
+    ranks = []
+    for scores in (pool.dense, pool.lexical):
+        places = np.empty(len(rows))
+        places[np.lexsort((rows, -scores))] = np.arange(1, len(rows) + 1)
+        ranks.append(places)
+    ranks[1][pool.lexical <= 0] = math.inf
+    return _Pool(pool.ids, pool.dense, pool.lexical, ranks[0], ranks[1])
+
+
+def _named(folder: IndexFolder, entries: list[_Entry], wanted: int) -> list[_Found]:
+    """The best `wanted`, with their ids; equal scores in the order of the ids."""
+    end = min(wanted, len(entries))
+    while end < len(entries) and entries[end].score == entries[end - 1].score:
+        end += 1  # ties at the border are settled by id, so their ids are needed too
+    ids = folder.store.ids([entry.number for entry in entries[:end]])
+    found = [_Found(ids[e.number], e.number, e.row, e.score, e.parts) for e in entries[:end]]
+    found.sort(key=lambda entry: (-entry.score, entry.id))
+    return found[:wanted]
+
+
+def _hits(folder: IndexFolder, found: Sequence[_Found], offset: int) -> list[Hit]:
+    documents = folder.store.documents([entry.number for entry in found])
+    hits = []
+    for rank, entry in enumerate(found, offset + 1):
+        document: Document = documents[entry.number]
+        record = folder.store.passages[entry.row]
+        start, end = int(record["start"]), int(record["end"])
+        passage = Passage(document.id, int(record["number"]), document.text[start:end], start, end)
+        hits.append(Hit(document, passage, entry.score, rank, entry.parts))
+    return hits

@@ -1,0 +1,100 @@
+"""The part of a passage to show for a query, with the words that matched marked.
+
+A word is marked when its folded form or one of its stems is among the query's, by the document's
+language: what the search by words would match. The text is given as segments, never as markup.
+"""
+
+from __future__ import annotations
+
+from indexer.analysis import analyse, fold, query_terms, tokens
+from indexer.schema import Hit
+
+__all__ = ["marks", "snippet"]
+
+
+def marks(text: str, query: str, lang: str) -> list[tuple[int, int]]:
+    """(start, end) of each word of `text` that the query names, in order."""
+    words, stems = query_terms(query, [lang])
+    wanted_words, wanted_stems = set(words), set(stems)
+    short = {word for word in wanted_words if len(word) == 1 and word.isascii()}
+    found = []
+    for word, start, end in tokens(text):
+        terms = analyse(word, lang)
+        mine = terms.words.split()
+        if len(mine) > 1:  # a script without spaces: the characters of the matching bigrams
+            found += _bigram_marks(text, start, end, wanted_words)
+        elif (
+            mine
+            and mine[0] not in short
+            and (mine[0] in wanted_words or (terms.stems in wanted_stems and len(terms.stems) > 1))
+        ):
+            found.append((start, end))
+    return found
+
+
+def _bigram_marks(text: str, start: int, end: int, wanted: set[str]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for i in range(start, end - 1):
+        if fold(text[i : i + 2]) in wanted:
+            if runs and runs[-1][1] >= i:
+                runs[-1] = (runs[-1][0], i + 2)
+            else:
+                runs.append((i, i + 2))
+    return runs
+
+
+def snippet(hit: Hit, query: str, length: int = 280) -> list[tuple[str, bool]]:
+    """About `length` characters of the hit's passage, as (text, marked) segments; "..." where it is cut.
+
+    The window holds the most different marked words; without any, it is the passage's beginning.
+    """
+    text = hit.passage.text
+    found = marks(text, query, hit.document.lang)
+    start, end = _window(text, found, length)
+    segments: list[tuple[str, bool]] = []
+    if start > 0 or hit.passage.start > 0:
+        segments.append(("… ", False))
+    at = start
+    for first, last in found:
+        if first < at or last > end:
+            continue
+        if first > at:
+            segments.append((_line(text[at:first]), False))
+        segments.append((_line(text[first:last]), True))
+        at = last
+    if at < end:
+        segments.append((_line(text[at:end]), False))
+    if end < len(text):
+        segments.append((" …", False))
+    return [segment for segment in segments if segment[0]]
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split("\n")) if "\n" in text else text
+
+
+def _window(text: str, found: list[tuple[int, int]], length: int) -> tuple[int, int]:
+    if len(text) <= length:
+        return 0, len(text)
+    best, most = 0, -1
+    for first, _ in found:
+        start = max(0, first - length // 5)
+        inside = {text[a:b].casefold() for a, b in found if start <= a and b <= start + length}
+        if len(inside) > most:
+            best, most = start, len(inside)
+    start = _border(text, best) if best else 0
+    end = min(len(text), start + length)
+    if end < len(text):
+        space = text.rfind(" ", start + length * 3 // 4, end)
+        end = space if space > 0 else end
+    return start, end
+
+
+def _border(text: str, at: int) -> int:
+    """The beginning of the word at or after `at`, or of the sentence a little before."""
+    for stop in (". ", "! ", "? ", "。", "। ", "\n"):
+        before = text.rfind(stop, max(0, at - 60), at)
+        if before >= 0:
+            return before + len(stop)
+    space = text.find(" ", at, at + 30)
+    return space + 1 if space >= 0 else at
