@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from werkzeug.datastructures import MultiDict
 
@@ -143,7 +143,7 @@ def _query(value: object, limits: Limits, problems: list[Problem]) -> str:
 
 def _mode(value: object, problems: list[Problem]) -> Mode:
     if isinstance(value, str) and value in MODES:
-        return cast(Mode, value)
+        return value
     problems.append(
         Problem(
             "mode_unknown",

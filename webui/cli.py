@@ -67,7 +67,7 @@ def serve(
     from webui.server import LOOPBACK, is_loopback, listen, run
 
     judgments = Judgments(judge).open() if judge else None
-    retriever = Retriever.open(index_path, settings=settings.search)
+    retriever = Retriever.open(index_path, settings=settings.search, device=settings.encoder.device)
     local = is_loopback(host)
     hosts = frozenset({*LOOPBACK, host, *allow_host}) if local or allow_host else ()
     app = create_app(retriever, settings.search, judgments, hosts)

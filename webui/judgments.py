@@ -102,14 +102,15 @@ class Judgments:
 
     def _read(self) -> None:
         labels: dict[Pair, str] = {}
-        last, line = 0, "\n"
+        last, complete = 0, True
         try:
             for line, values in self._rows():
+                complete = line.endswith("\n")
                 labels[values[1], values[2]] = _plain_label(values[5])
                 last = max(last, int(values[0])) if values[0].isdecimal() else last
         except UnicodeDecodeError as error:
             raise DocumentError(f"{self.path}: no UTF-8 text ({error.reason})") from error
-        if not line.endswith("\n"):
+        if not complete:
             self._append("\n")  # an editor left the last line open
         self._labels, self._last_id, self._seen = labels, last, self._state()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
+import os
 import signal
+import socket
 import sys
 import threading
 from types import FrameType
@@ -35,21 +37,43 @@ def listen(app: Flask, host: str, port: int, threads: int) -> tuple[Any, str]:
     """A waitress server that already accepts connections, and its URL. Raises ConfigError."""
     from waitress import create_server
 
+    sockets = _sockets(host, port)
+    server = create_server(
+        app,
+        sockets=sockets,
+        threads=threads,
+        ident=None,
+        max_request_header_size=MAX_HEADER,
+        clear_untrusted_proxy_headers=True,
+    )
+    return server, _url(host, int(sockets[0].getsockname()[1]))
+
+
+def _sockets(host: str, port: int) -> list[socket.socket]:
+    """One for each address of `host` (localhost has two), bound to one port.
+
+    waitress would bind too, but leaves its socket and pipe open when that fails.
+    """
+    sockets: list[socket.socket] = []
     try:
-        server = create_server(
-            app,
-            host=host,
-            port=port,
-            threads=threads,
-            ident=None,
-            max_request_header_size=MAX_HEADER,
-            clear_untrusted_proxy_headers=True,
-        )
-    except (OSError, ValueError) as error:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            sockets.append(socket.socket(family, kind, protocol))
+            if os.name != "nt":  # there it would let two servers share a port
+                sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sockets[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sockets[-1].bind((address[0], port, *address[2:]))
+            port = int(sockets[-1].getsockname()[1])
+            sockets[-1].listen(1024)
+    except (
+        OSError,
+        UnicodeError,
+    ) as error:  # UnicodeError: a host name with an empty or long label
+        for bound in sockets:
+            bound.close()
         raise ConfigError(_cure(host, port, error)) from error
-    sockets = getattr(server, "effective_listen", None)  # more than one address
-    bound = sockets[0][1] if sockets else server.effective_port
-    return server, _url(host, int(bound))
+    return sockets
 
 
 def run(server: Any) -> None:
@@ -75,7 +99,7 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def _cure(host: str, port: int, error: OSError | ValueError) -> str:
+def _cure(host: str, port: int, error: OSError | UnicodeError) -> str:
     place = f"{host}:{port}"
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use; choose another, for example --port {port + 1}"
