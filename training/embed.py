@@ -1,0 +1,41 @@
+"""A student's vectors, with a gradient for training and without one for looking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["features_of", "held_out_vectors", "sentence_vectors"]
+
+
+def features_of(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, Tensor]:
+    """The tokens of `texts`, padded together, on the model's device."""
+    features = model.preprocess(list(texts))
+    return {
+        name: value.to(model.device) if isinstance(value, Tensor) else value
+        for name, value in features.items()
+    }
+
+
+def sentence_vectors(model: SentenceTransformer, texts: Sequence[str]) -> Tensor:
+    """(n, dim) float32 with a gradient, whatever the precision inside. As the model gives them."""
+    vectors: Tensor = model(features_of(model, texts))["sentence_embedding"]
+    return vectors.float()
+
+
+def held_out_vectors(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:
+    """(n, dim) float32 without a gradient."""
+    with torch.no_grad():
+        vectors = model.encode(
+            list(texts), batch_size=64, convert_to_tensor=True, show_progress_bar=False
+        )
+    rows: NDArray[np.float32] = vectors.float().cpu().numpy()
+    return rows

@@ -1,0 +1,108 @@
+"""What the held-out texts say of a student: translation accuracy, or likeness as people judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from configs.errors import ConfigError
+from configs.training import HeldOutSettings
+from configs.training_corpora import CorporaSettings
+from indexer.vectors import unit_rows
+from training.alarm import health
+from training.corpora import Pairs, read_pairs
+from training.embed import held_out_vectors
+from training.loop import Evaluation
+from training.texts import read_scored
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["Scored", "Translated", "open_held_out", "texts_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """Parallel sentences of one or more languages. The score is the mean accuracy."""
+
+    groups: tuple[tuple[str, list[str], list[str]], ...]  # (language, sources, targets)
+
+    def evaluate(self, model: SentenceTransformer) -> Evaluation:
+        """Accuracy within each language, both ways, and the health of all vectors together."""
+        sources, targets, ways = [], [], []
+        figures: dict[str, float] = {}
+        for language, left, right in self.groups:
+            vectors = held_out_vectors(model, left), held_out_vectors(model, right)
+            found = health(*vectors)
+            assert (
+                found.accuracy is not None and found.forward is not None and found.back is not None
+            )
+            ways.append((found.forward, found.back))
+            sources.append(vectors[0])
+            targets.append(vectors[1])
+            if len(self.groups) > 1:
+                figures[f"accuracy_{language}"] = found.accuracy
+        together = health(np.concatenate([*sources, *targets]))
+        forward, back = np.mean(ways, axis=0)
+        whole = replace(together, forward=float(forward), back=float(back))
+        assert whole.accuracy is not None
+        return Evaluation(whole.accuracy, figures, whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Pairs with people's scores. The score is Spearman's correlation with the cosine."""
+
+    firsts: list[str]
+    seconds: list[str]
+    scores: list[float]
+
+    def evaluate(self, model: SentenceTransformer) -> Evaluation:
+        from scipy.stats import spearmanr
+
+        first = unit_rows(held_out_vectors(model, self.firsts))
+        second = unit_rows(held_out_vectors(model, self.seconds))
+        cosines = (first * second).sum(axis=1)  # (n,)
+        # a collapsed student has one cosine only; scipy then warns and answers nan
+        same = float(np.ptp(cosines)) == 0.0
+        score = 0.0 if same else float(spearmanr(cosines, self.scores).statistic)
+        return Evaluation(score, {}, health(np.concatenate([first, second])))
+
+
+def open_held_out(
+    settings: HeldOutSettings, corpora: CorporaSettings, aside: Pairs | None
+) -> Translated | Scored | None:
+    """As the settings say: scored pairs, files of pairs, or the pairs that were kept aside, or none."""
+    if settings.scored:
+        return Scored(*read_scored(settings.scored, settings.limit))
+    if settings.pairs:
+        # never trained on, so there is no overlap to look for
+        files = CorporaSettings(files=settings.pairs, language=corpora.language)
+        return _grouped(read_pairs(files), settings.limit)
+    if aside is None or len(aside) < 2:
+        return None
+    return _grouped(aside, settings.limit)
+
+
+def _grouped(pairs: Pairs, limit: int) -> Translated:
+    groups = []
+    for number, language in enumerate(pairs.languages):
+        rows = np.flatnonzero(pairs.language == number)[:limit]
+        if len(rows) >= 2:
+            chosen = pairs.take(rows)
+            groups.append((language, chosen.sources, chosen.targets))
+    if not groups:
+        raise ConfigError("held_out: at least two pairs of a language are needed")
+    return Translated(tuple(groups))
+
+
+def texts_of(held_out: Translated | Scored | None) -> Sequence[str]:
+    """Every text of it, for the digest of a run's data."""
+    if held_out is None:
+        return []
+    if isinstance(held_out, Scored):
+        return [*held_out.firsts, *held_out.seconds]
+    return [text for _, left, right in held_out.groups for text in (*left, *right)]
