@@ -167,7 +167,7 @@ def _open_transformer(
         from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise MissingExtra("sentence-transformers", "models", f"encoder {model}") from error
-    disable_progress_bar()  # loading weights from disk takes a second
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # loading from disk takes a second
     try:
         loaded = SentenceTransformer(
             local or model,

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -119,11 +119,9 @@ def _batches(source: str) -> Iterator[list[tuple[str, str]]]:
     if source != "-" and not Path(source).is_file():
         raise DocumentError(f"--queries {source}: no such file")
     batch: list[tuple[str, str]] = []
-    opened = (
-        contextlib.nullcontext(sys.stdin) if source == "-" else Path(source).open(encoding="utf-8")
-    )
+    opened: IO[str] = sys.stdin if source == "-" else Path(source).open(encoding="utf-8")  # noqa: SIM115
     try:
-        with opened as lines:
+        with contextlib.nullcontext(opened) if source == "-" else opened as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
