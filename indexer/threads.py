@@ -1,0 +1,54 @@
+"""Cores and threads: the one place that imports FAISS and says how many threads each library takes.
+
+On macOS the wheels of FAISS and of torch each bring an OpenMP runtime. Two of them in one process end it
+(OMP error 15), or crash FAISS's parallel loops even where they are let be. So there, and only there, the
+second runtime is tolerated and FAISS keeps to one thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from typing import Any
+
+__all__ = ["cores", "faiss", "limit"]
+
+_limit = 0
+
+
+def cores() -> int:
+    """Cores this process may use, or the limit that was set."""
+    if _limit:
+        return _limit
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def limit(count: int) -> None:
+    """Let FAISS, torch, the tokenizer and tantivy use this many threads each; 0: one a core.
+
+    Call it before any of them works; a library that has started keeps what it has.
+    """
+    global _limit
+    _limit = count
+    if count:
+        for name in (
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "RAYON_NUM_THREADS",
+        ):
+            os.environ.setdefault(name, str(count))
+
+
+@functools.cache
+def faiss() -> Any:
+    """The module faiss, ready to be used beside torch."""
+    if sys.platform == "darwin":
+        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
+    import faiss as module
+
+    module.omp_set_num_threads(1 if sys.platform == "darwin" else cores())
+    return module
