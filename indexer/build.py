@@ -48,6 +48,7 @@ from indexer.schema import Document, Encoder
 from indexer.segments import merge_tail
 from indexer.sources import OnReject, Reject, check_document
 from indexer.store import SegmentWriter, Store, content_hash
+from indexer.threads import cores
 
 __all__ = ["Report", "add_documents", "build_index", "compact", "delete_documents"]
 
@@ -339,7 +340,7 @@ class _Writer:
         if template.lexical.backend == "tantivy":
             folder = path / f"lexical-{self.generation}"
             before = path / base.manifest.lexical_folder if base is not None else None
-            self.lexical = LexicalWriter(folder, before, threads=min(2, os.cpu_count() or 1))
+            self.lexical = LexicalWriter(folder, before, threads=min(4, cores()))
         self.languages: collections.Counter[str] = collections.Counter(template.languages)
         self.documents = template.documents
         self.base_rows = len(base.store) if base is not None else 0

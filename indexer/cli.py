@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,13 +43,11 @@ def _bar(label: str, length: int, unit: str = "") -> Iterator[Callable[[int], No
         yield bar.update
 
 
-def _workers(settings: Settings) -> int:
-    cores = (
-        settings.threads or len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count()
-    )
-    return min(4, cores or 1) if (cores or 1) > 1 else 0
+def _workers() -> int:
+    """Processes beside this one; none on a single core."""
+    from indexer.threads import cores
+
+    return min(4, cores()) if cores() > 1 else 0
 
 
 def _encoder(settings: Settings) -> Encoder:
@@ -75,10 +72,9 @@ def _loaded(config: str | None, changes: tuple[str, ...], encoder: str | None) -
         settings = dataclasses.replace(
             settings, encoder=dataclasses.replace(settings.encoder, model=encoder)
         )
-    if settings.threads:
-        from indexer.dense import use_threads
+    from indexer.threads import limit
 
-        use_threads(settings.threads)
+    limit(settings.threads)
     return settings
 
 
@@ -151,7 +147,7 @@ def build(
                 on_reject=rejects,
                 overwrite=overwrite,
                 restart=restart,
-                workers=_workers(settings),
+                workers=_workers(),
                 device=settings.encoder.device,
             )
         finally:
@@ -250,7 +246,7 @@ def add(
                 index_path,
                 read_documents(sources, rejects, done),
                 on_reject=rejects,
-                workers=_workers(settings),
+                workers=_workers(),
                 device=settings.encoder.device,
             )
         finally:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from configs.errors import ConfigError, IndexFolderError
 from indexer.schema import Encoder, Matrix, Ranking, Where
 from indexer.store import Store
+from indexer.threads import faiss
 
-__all__ = ["DenseIndex", "choose_factory", "default_probes", "use_threads", "write_ann"]
+__all__ = ["DenseIndex", "choose_factory", "default_probes", "write_ann"]
 
 FLAT_LIMIT = 20_000
 PQ_LIMIT = 5_000_000
@@ -29,6 +30,7 @@ _CHUNK = 65_536  # rows read, trained on or added at a time
 _RESCORED = 4  # candidates taken from an approximate index for each one wanted
 _REMEMBERED = 256  # query vectors kept, so that search and score encode a query once
 _DIGITS = 6
+_GPU_MOST = 2048  # neighbours a GPU index can give; it knows no filters either
 
 
 def choose_factory(passages: int) -> str:
@@ -59,17 +61,8 @@ def _lists(factory: str) -> int:
     return 0
 
 
-def use_threads(count: int) -> None:
-    """Threads FAISS may use; it and torch would otherwise each take every core."""
-    import faiss
-
-    faiss.omp_set_num_threads(count)
-
-
 def _gpus() -> int:
-    import faiss
-
-    return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
+    return int(faiss().get_num_gpus()) if hasattr(faiss(), "get_num_gpus") else 0
 
 
 def write_ann(
@@ -85,19 +78,17 @@ def write_ann(
     Training sees up to 64 rows a list, in a fixed random order, so the same rows give the same file.
     Raises ConfigError for a factory FAISS does not know or that needs more passages than there are.
     """
-    import faiss
-
     if base is not None:
-        index = faiss.read_index(str(base))
+        index = faiss().read_index(str(base))
     else:
         try:
-            index = faiss.index_factory(store.dim, factory, faiss.METRIC_INNER_PRODUCT)
+            index = faiss().index_factory(store.dim, factory, faiss().METRIC_INNER_PRODUCT)
         except RuntimeError as error:
             raise ConfigError(f"dense.factory {factory}: FAISS does not know it") from error
         covered = 0
     gpu = index
     if device != "cpu" and _gpus() and "HNSW" not in factory:
-        gpu = faiss.index_cpu_to_all_gpus(index)
+        gpu = faiss().index_cpu_to_all_gpus(index)
     if not gpu.is_trained:
         lists = _lists(factory)
         wanted = max(64 * lists, 20_000)
@@ -116,14 +107,12 @@ def write_ann(
     for start in range(covered, len(store), _CHUNK):
         gpu.add(store.take(np.arange(start, min(start + _CHUNK, len(store)))))
     if gpu is not index:
-        index = faiss.index_gpu_to_cpu(gpu)
-    faiss.write_index(index, str(path))
+        index = faiss().index_gpu_to_cpu(gpu)
+    faiss().write_index(index, str(path))
 
 
 def _quicker(index: Any) -> None:
-    import faiss
-
-    ivf = faiss.try_extract_index_ivf(index)
+    ivf = faiss().try_extract_index_ivf(index)
     if ivf is not None:
         ivf.cp.niter = 6  # measured: recall at 10 is within 0.002 of 25 iterations
         ivf.cp.max_points_per_centroid = 64
@@ -153,7 +142,8 @@ class DenseIndex:
         self._known: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
         self._masks: dict[object, NDArray[np.bool_] | None] = {}
-        self._ann = _read(file, device) if file is not None else None
+        self._ann = _read(file) if file is not None else None
+        self._gpu = _on_gpu(self._ann, factory, self.probes, device)
 
     # -- queries -------------------------------------------------------------------------------
 
@@ -278,26 +268,29 @@ class DenseIndex:
     def _approximate(
         self, vectors: Matrix, wanted: int, mask: NDArray[np.bool_] | None
     ) -> NDArray[np.int64]:
-        import faiss
-
         assert self._ann is not None
         selector = None
         if mask is not None:
             bits = np.packbits(mask[: self._covered], bitorder="little")
-            selector = faiss.IDSelectorBitmap(self._covered, faiss.swig_ptr(bits))
+            selector = faiss().IDSelectorBitmap(self._covered, faiss().swig_ptr(bits))
             if (
                 mask[: self._covered].sum() < wanted * 8
             ):  # few are allowed: the lists read may hold none of them
                 rows = np.flatnonzero(mask[: self._covered])
                 return np.broadcast_to(rows, (len(vectors), len(rows)))
         wanted = min(wanted, self._covered)
+        if self._gpu is not None and selector is None and wanted <= _GPU_MOST:
+            _, rows = self._gpu.search(np.ascontiguousarray(vectors), wanted)
+            return np.asarray(rows, np.int64)
         parameters = None
         if "HNSW" in self.factory:
-            parameters = faiss.SearchParametersHNSW(efSearch=max(self.probes, wanted), sel=selector)
+            parameters = faiss().SearchParametersHNSW(
+                efSearch=max(self.probes, wanted), sel=selector
+            )
         elif _lists(self.factory):
-            parameters = faiss.SearchParametersIVF(nprobe=self.probes, sel=selector)
+            parameters = faiss().SearchParametersIVF(nprobe=self.probes, sel=selector)
         elif selector is not None:
-            parameters = faiss.SearchParameters(sel=selector)
+            parameters = faiss().SearchParameters(sel=selector)
         _, rows = self._ann.search(np.ascontiguousarray(vectors), wanted, params=parameters)
         return np.asarray(rows, np.int64)
 
@@ -319,13 +312,20 @@ def _nearest(
     return found
 
 
-def _read(file: Path, device: str) -> Any:
-    import faiss
-
+def _read(file: Path) -> Any:
     try:
-        index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        return faiss().read_index(str(file), faiss().IO_FLAG_MMAP | faiss().IO_FLAG_READ_ONLY)
     except RuntimeError as error:
         raise IndexFolderError(
             f"{file}: FAISS cannot read it: {str(error).splitlines()[0]}"
         ) from error
-    return index
+
+
+def _on_gpu(index: Any, factory: str, probes: int, device: str) -> Any:
+    """A copy of `index` on every GPU there is; None without one, or for a graph, which none can hold."""
+    if index is None or device == "cpu" or "HNSW" in factory or not _gpus():
+        return None
+    copy = faiss().index_cpu_to_all_gpus(index)
+    if _lists(factory):
+        faiss().GpuParameterSpace().set_index_parameter(copy, "nprobe", probes)
+    return copy
