@@ -232,15 +232,18 @@ def bucc(
     encoder = Remembering(the_encoder(**which))
     options = (neighbours, cast("Margin", margin), cast("Retrieval", retrieval))
     rows: list[dict[str, Any]] = []
-    with _workplace(work) as folder:
-        for number, factory in enumerate(factories or ("auto",)):
-            place = folder / f"{number}-{''.join(c for c in factory if c.isalnum())}"
+    wanted = factories or ("auto",)
+    with _workplace(work) as folder, contextlib.ExitStack() as opened:
+        test_sides = _sides(tested, folder, encoder, wanted[0], opened)
+        train_sides = _sides(trained, folder, encoder, wanted[0], opened) if trained else None
+        for number, factory in enumerate(wanted):
+            other = folder / f"{number}.faiss" if number and factory != wanted[0] else None
             limit, on_train, chosen_on = threshold, None, "--threshold"
-            if trained is not None and trained.gold is not None:
-                mined, _ = _mined(trained, place, encoder, factory, options)
+            if trained is not None and trained.gold is not None and train_sides is not None:
+                mined, _ = _mined(trained.name, train_sides, factory, other, options)
                 limit, chosen_on = best_threshold(mined, trained.gold), "the training split"
                 on_train = quality(mined, trained.gold, limit)
-            found, seconds = _mined(tested, place, encoder, factory, options)
+            found, seconds = _mined(tested.name, test_sides, factory, other, options)
             if limit is None:
                 assert tested.gold is not None
                 limit, chosen_on = (
@@ -304,34 +307,47 @@ def _values(found: Quality | None) -> dict[str, Any] | None:
     return None if found is None else dataclasses.asdict(found)
 
 
-def _mined(
-    split: Split,
-    folder: Path,
-    encoder: Encoder,
-    factory: str,
-    options: tuple[int, Margin, Retrieval],
-) -> tuple[list[Mined], float]:
-    """A split's scored pairs, and the seconds the two searches took (encoding and building left out)."""
-    from eval.mining import BLOCK, identified, mine
+def _sides(
+    split: Split, folder: Path, encoder: Encoder, factory: str, opened: contextlib.ExitStack
+) -> tuple[Sentences, Sentences]:
+    """A split's two index folders, closed when `opened` is."""
     from indexer.schema import Document
 
     sides: list[Sentences] = []
     for lang, texts in zip(split.langs, (split.source, split.target), strict=True):
         documents = (Document(key, text, lang=lang) for key, text in texts.items())
         place = folder / f"{split.name}.{lang}.index"
-        sides.append(_built(place, documents, len(texts), encoder, factory, _print(texts)))
+        side = _built(place, documents, len(texts), encoder, factory, _print(texts))
+        opened.callback(side.folder.close)
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def _mined(
+    name: str,
+    sides: tuple[Sentences, Sentences],
+    factory: str,
+    file: Path | None,
+    options: tuple[int, Margin, Retrieval],
+) -> tuple[list[Mined], float]:
+    """A split's scored pairs, and the seconds the two searches took.
+
+    `file`: where FAISS indexes of this factory are written; None: the folders' own are of it.
+    """
+    from eval.mining import BLOCK, identified, mine, with_factory
+
     source, target = sides
+    if file is not None:
+        source = with_factory(source, factory, file.with_name(f"{name}.source.{file.name}"))
+        target = with_factory(target, factory, file.with_name(f"{name}.target.{file.name}"))
     start = time.perf_counter()
     with (
-        bar(range(0, len(source), BLOCK), f"{split.name}, {factory}: forward") as there,
-        bar(range(0, len(target), BLOCK), f"{split.name}, {factory}: backward") as back,
+        bar(range(0, len(source), BLOCK), f"{name}, {factory}: forward") as there,
+        bar(range(0, len(target), BLOCK), f"{name}, {factory}: backward") as back,
     ):
         pairs = mine(source, target, *options, there, back)
     seconds = time.perf_counter() - start
-    found = identified(pairs, source, target)
-    for side in sides:
-        side.folder.close()
-    return found, seconds
+    return identified(pairs, source, target), seconds
 
 
 def _print(texts: dict[str, str]) -> str:

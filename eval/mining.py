@@ -6,6 +6,7 @@ memory-mapped, and texts in the folder. Every passage is one sentence here.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from configs.errors import ConfigError, DocumentError
 from eval.bitext import Mined
 from eval.inputs import lines
 from eval.margin import Margin, Neighbours, Pairs, Retrieval, choose
+from indexer.dense import DenseIndex, write_ann
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Matrix
 
@@ -33,6 +35,7 @@ __all__ = [
     "mine",
     "nearest",
     "read_sentences",
+    "with_factory",
     "write_pairs",
 ]
 
@@ -42,9 +45,10 @@ LONGEST = 100_000  # characters: a sentence is never split into passages
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """The live sentences of an index folder, in row order."""
+    """The live sentences of an index folder, in row order, and the dense side that finds them."""
 
     folder: IndexFolder
+    dense: DenseIndex
     rows: NDArray[np.int64]
     """(n,) ascending rows of the folder's dense side; a sentence is known by its place here."""
 
@@ -75,7 +79,15 @@ def live_sentences(folder: IndexFolder) -> Sentences:
     rows = np.flatnonzero(~np.asarray(folder.store.deleted)).astype(np.int64)
     if not len(rows):
         raise DocumentError(f"{folder.path}: the index holds no sentence")
-    return Sentences(folder, rows)
+    return Sentences(folder, folder.dense, rows)
+
+
+def with_factory(sentences: Sentences, factory: str, file: Path) -> Sentences:
+    """The same sentences behind another kind of FAISS index, written to `file`."""
+    store = sentences.folder.store
+    write_ann(file, store, factory)
+    dense = DenseIndex(store, sentences.folder.encoder, factory, file, len(store))
+    return dataclasses.replace(sentences, dense=dense)
 
 
 def nearest(
@@ -92,7 +104,7 @@ def nearest(
     places = np.full((len(asking), k), -1, dtype=np.int64)
     for start in steps if steps is not None else range(0, len(asking), BLOCK):
         end = min(start + BLOCK, len(asking))
-        found, rows = asked.folder.dense.neighbours(asking.vectors(start, end), k)
+        found, rows = asked.dense.neighbours(asking.vectors(start, end), k)
         cosines[start:end] = found
         # a row's place among the live rows; -1 stays -1
         places[start:end] = np.where(rows >= 0, np.searchsorted(asked.rows, rows), -1)
