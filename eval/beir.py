@@ -13,7 +13,7 @@ from eval.textfiles import json_lines
 from eval.topics import Query
 from indexer.schema import Document
 
-__all__ = ["BeirFiles", "find", "read_corpus", "write_folder"]
+__all__ = ["BeirFiles", "find", "read_corpus", "write_folder", "write_queries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,18 @@ def write_folder(
             extra = {"url": document.url, "lang": document.lang, **document.fields}
             row |= {key: value for key, value in extra.items() if value}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    with (folder / "queries.jsonl").open("w", encoding="utf-8", newline="\n") as file:
-        for query in queries.values():
-            row = {"_id": query.id, "text": query.text}
-            row |= {"lang": query.lang} if query.lang else {}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    write_queries(folder / "queries.jsonl", queries)
     with (folder / "qrels" / "test.tsv").open("w", encoding="utf-8", newline="\n") as file:
         file.write("query-id\tcorpus-id\tscore\n")
         for query_id, grades in qrels.items():
             for document_id, grade in grades.items():
                 file.write(f"{query_id}\t{document_id}\t{grade}\n")
+
+
+def write_queries(path: Path, queries: Mapping[str, Query]) -> None:
+    """Write a `queries.jsonl`."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for query in queries.values():
+            row = {"_id": query.id, "text": query.text}
+            row |= {"lang": query.lang} if query.lang else {}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

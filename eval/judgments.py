@@ -24,7 +24,9 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Judgments:
-    """Queries and grades. `scale` is the grade of DaReCzech's label 1.0; 0 for other formats."""
+    """Queries and grades. `scale` is the grade of DaReCzech's label 1.0; 0 for other formats. `lowest`
+    is the lowest grade that counts as relevant; 0: the format's own.
+    """
 
     source: str
     format: str
@@ -32,13 +34,14 @@ class Judgments:
     queries: Mapping[str, Query] = field(default_factory=dict)
     records: tuple[dareczech.Record, ...] = ()
     scale: int = 0
+    lowest: int = 0
     checksums: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def relevant_from(self) -> int:
-        """The lowest grade that counts as relevant: 1, or DaReCzech's first above a label of 0.5."""
-        return self.scale // 2 + 1 if self.scale else 1
+        """`lowest`, else 1, or for DaReCzech the first grade above a label of 0.5."""
+        return self.lowest or (self.scale // 2 + 1 if self.scale else 1)
 
 
 def read_judgments(
@@ -132,9 +135,9 @@ def _with_text(found: Judgments) -> Judgments:
     refuse([f"{found.source}: the judged query {query!r} has no text" for query in missing])
     refuse(
         [
-            f"{found.source}: the text of query {query!r} is empty"
+            f"{found.source}: query {query!r} has no word in its text"
             for query in found.qrels
-            if not found.queries[query].text.strip()
+            if not any(map(str.isalnum, found.queries[query].text))  # as the retriever asks
         ]
     )
     unjudged = len(found.queries.keys() - found.qrels.keys())

@@ -206,9 +206,7 @@ def check_run(
     return tuple(notes)
 
 
-def measures_for(
-    judgments: Judgments, task: Task, names: Sequence[str] = (), relevant_from: int | None = None
-) -> dict[str, Measure]:
+def measures_for(judgments: Judgments, task: Task, names: Sequence[str] = ()) -> dict[str, Measure]:
     """The measures asked for, or the task's own; judged@k beside every cutoff of a retrieval.
 
     SEZNAM maps to None: it is computed here. Raises ConfigError for what is no measure, and
@@ -221,8 +219,8 @@ def measures_for(
             f"{SEZNAM} is DaReCzech's precision among judged documents; it needs a DaReCzech file "
             "and --task rerank"
         )
-    lowest = judgments.relevant_from if relevant_from is None else relevant_from
-    parsed = parse_measures([name for name in names if name != SEZNAM], lowest)
+    others = [name for name in names if name != SEZNAM]
+    parsed = parse_measures(others, judgments.relevant_from)
     seznam: dict[str, Measure] = {SEZNAM: None} if SEZNAM in names else {}
     # the first named stays first: it is the one that decides
     measures = seznam | parsed if names[0] == SEZNAM else parsed | seznam

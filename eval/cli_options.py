@@ -1,0 +1,268 @@
+"""What the relevance commands share: options, opening the index, and the facts a report states."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from configs.errors import ConfigError, DocumentError
+
+if TYPE_CHECKING:
+    from eval.judgments import Judgments
+    from eval.relevance import Known, Task
+    from eval.report import Report
+    from eval.systems import Spec
+    from eval.topics import Query
+    from indexer.folder import IndexFolder
+    from indexer.schema import Ranking
+    from retriever.retriever import Retriever
+
+__all__ = [
+    "Bench",
+    "counter",
+    "index_facts",
+    "judgment_facts",
+    "judgment_options",
+    "languages_of",
+    "open_bench",
+    "open_retriever",
+    "ranked",
+    "report_option",
+    "say",
+    "spec_retriever",
+    "write_reports",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def judgment_options(command: F) -> F:
+    """`-i`, `--queries`, `--task`, `-m`, `--depth`, `--relevant-from`, `--max-unknown`, `--disagreeing`."""
+    for option in (
+        click.option(
+            "--disagreeing",
+            type=click.Choice(["refuse", "first", "highest"]),
+            default="refuse",
+            show_default=True,
+            help="What to do where one pair was judged twice with different grades.",
+        ),
+        click.option(
+            "--max-unknown",
+            type=click.FloatRange(0, 1),
+            default=0.1,
+            show_default=True,
+            help="Share of judged documents that may be missing from the index.",
+        ),
+        click.option(
+            "--relevant-from",
+            type=int,
+            metavar="GRADE",
+            help="Lowest grade that counts as relevant. Default: 1; DaReCzech: labels above 0.5.",
+        ),
+        click.option(
+            "--depth",
+            type=click.IntRange(1, 10_000),
+            default=100,
+            show_default=True,
+            help="Documents ranked for each query.",
+        ),
+        click.option(
+            "-m",
+            "--measure",
+            "measures",
+            multiple=True,
+            metavar="MEASURE",
+            help="Any measure of ir_measures, such as nDCG@10, AP(rel=2), RBP(p=0.9), or SeznamP@10; "
+            "may be repeated, the first one decides. Default: by task.",
+        ),
+        click.option(
+            "--task",
+            type=click.Choice(["retrieve", "rerank"]),
+            default="retrieve",
+            show_default=True,
+            help="Search the whole index, or only order each query's judged documents.",
+        ),
+        click.option(
+            "--queries",
+            metavar="FILE",
+            help="Texts of the queries, where JUDGMENTS has none (JSON lines, or id TAB text). "
+            "Default: queries.jsonl beside it.",
+        ),
+        click.option(
+            "-i", "--index", "index_path", metavar="INDEX", help="The index folder to search."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def report_option(command: F) -> F:
+    """`--report FILE`, as argument `reports`."""
+    return click.option(
+        "--report",
+        "reports",
+        multiple=True,
+        metavar="FILE",
+        help="Write a report; .html, .json or .md by its name. May be repeated.",
+    )(command)
+
+
+def say(text: str) -> None:
+    """Talk, on stderr."""
+    click.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def counter(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar with an estimate on stderr, hidden when that is no terminal."""
+    with click.progressbar(
+        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as steps:
+        yield steps.update
+
+
+def open_retriever(index_path: str, config: str | None, changes: Sequence[str]) -> Retriever:
+    """The index, searched as `search` and `serve` would with these settings."""
+    from configs.load import load
+    from configs.settings import Settings
+    from retriever.retriever import Retriever
+
+    settings = load(Settings, config, changes)
+    return Retriever.open(index_path, settings=settings.search, device=settings.encoder.device)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bench:
+    """Judgments to measure on, joined to an index where there is one."""
+
+    judgments: Judgments
+    known: Known | None
+    retriever: Retriever | None
+    languages: Mapping[str, str]
+
+    @property
+    def folder(self) -> IndexFolder | None:
+        return self.retriever.folder if self.retriever else None
+
+
+def open_bench(
+    source: str,
+    queries: str | None,
+    retriever: Retriever | None,
+    *,
+    relevant_from: int | None,
+    max_unknown: float,
+    disagreeing: str,
+) -> Bench:
+    """Read judgments, check them against the index, and find the queries' languages."""
+    from eval.judgments import read_judgments
+    from eval.relevance import join_index
+
+    judgments = read_judgments(
+        Path(source),
+        Path(queries) if queries else None,
+        need_text=retriever is not None,
+        disagreeing=disagreeing,  # type: ignore[arg-type]  # click has checked it
+    )
+    judgments = dataclasses.replace(judgments, lowest=relevant_from or 0)
+    known = None
+    if retriever is not None:
+        known = join_index(judgments, retriever.folder, max_unknown, disagreeing)  # type: ignore[arg-type]
+        judgments = known.judgments
+    return Bench(judgments, known, retriever, languages_of(judgments.queries))
+
+
+def languages_of(queries: Mapping[str, Query]) -> dict[str, str]:
+    """Each query's language: as given, else detected; empty where it cannot be told."""
+    from indexer import languages
+
+    open_ones = [query for query, entry in queries.items() if not entry.lang]
+    detected = languages.detect([queries[query].text for query in open_ones])
+    found = dict(zip(open_ones, detected, strict=True))
+    return {query: entry.lang or found[query] for query, entry in queries.items()}
+
+
+def ranked(
+    retriever: Retriever, bench: Bench, task: Task, depth: int, label: str
+) -> dict[str, Ranking]:
+    """The rankings of every judged query, for the task."""
+    from eval.relevance import rerank, retrieve
+
+    queries = bench.judgments.queries
+    with counter(len(queries), label) as step:
+        if task == "retrieve":
+            return retrieve(retriever, queries, depth, progress=step)
+        judged = {
+            query: list(retriever.folder.documents(list(grades)))
+            for query, grades in bench.judgments.qrels.items()
+        }
+        return rerank(retriever, queries, judged, progress=step)
+
+
+def index_facts(folder: IndexFolder | None) -> dict[str, object]:
+    """What a report says of an index; nothing that a copy of the folder would change."""
+    if folder is None:
+        return {}
+    manifest = folder.manifest
+    files = {name: entry.sha256 for name, entry in manifest.files.items()}
+    content = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return {
+        "documents": manifest.documents,
+        "passages": manifest.passages,
+        "languages": ", ".join(f"{lang or '?'} {n}" for lang, n in manifest.languages.items()),
+        "generation": manifest.generation,
+        "content": f"sha256 {content[:16]}",
+        "encoder": f"{manifest.encoder.name}, {manifest.encoder.dim} dimensions",
+        "encoder fingerprint": manifest.encoder.fingerprint,
+        "vectors": manifest.dense_index.factory,
+        "words": dataclasses.asdict(manifest.lexical),
+        "passage settings": dataclasses.asdict(manifest.passage_settings),
+    }
+
+
+def judgment_facts(judgments: Judgments) -> dict[str, object]:
+    """What a report says of the judgments."""
+    facts: dict[str, object] = {
+        "source": judgments.source,
+        "format": judgments.format,
+        "queries": len(judgments.qrels),
+        "judgments": sum(map(len, judgments.qrels.values())),
+        "relevant from grade": judgments.relevant_from,
+    }
+    for name, digest in judgments.checksums.items():
+        facts[f"sha256 of {name}"] = digest
+    return facts
+
+
+def spec_retriever(
+    spec: Spec, shared: Retriever | None, config: str | None, changes: Sequence[str]
+) -> Retriever:
+    """The retriever that a system on the command line means; the index is opened once."""
+    from configs.load import load
+    from configs.settings import Settings
+
+    if spec.kind == "index":
+        return open_retriever(spec.path, config, changes)
+    if shared is None:
+        raise DocumentError(f"{spec.text}: settings need an index to search; name it with -i INDEX")
+    if spec.config and config:
+        raise ConfigError(f"{spec.text}: a system that is a YAML file replaces --config; give one")
+    both = [*changes, *spec.changes]
+    return shared.with_settings(load(Settings, spec.config or config, both).search)
+
+
+def write_reports(report: Report, paths: Sequence[str]) -> None:
+    """Write each, and say so."""
+    from eval.report import write
+
+    for path in paths:
+        write(report, Path(path))
+        say(f"report written to {path}")

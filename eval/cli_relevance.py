@@ -1,0 +1,211 @@
+"""The command `tandem eval relevance`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from configs.errors import DocumentError
+from configs.options import config_options, json_option
+from eval.cli import command_line
+from eval.cli_options import (
+    Bench,
+    index_facts,
+    judgment_facts,
+    judgment_options,
+    open_bench,
+    open_retriever,
+    ranked,
+    report_option,
+    say,
+    write_reports,
+)
+
+if TYPE_CHECKING:
+    from eval.relevance import System, Task
+    from eval.report import Report
+
+__all__ = ["relevance"]
+
+
+@click.command(
+    epilog="Example: tandem eval relevance qrels.txt --queries queries.jsonl -i demo.index "
+    "-m nDCG@10 -m AP --report report.html   DaReCzech: tandem eval relevance test.tsv -i dare.index "
+    "--task rerank"
+)
+@click.argument("judgments")
+@judgment_options
+@click.option("--mode", help="hybrid, dense or lexical. Default: search.mode of the settings.")
+@click.option("--run", "run_path", metavar="RUN", help="Measure this TREC run; do not search.")
+@click.option("--save-run", metavar="FILE", help="Write the rankings as a TREC run.")
+@click.option(
+    "--fail-if-worse",
+    metavar="RUN",
+    help="Exit with 1, and name the queries that got worse, when the first measure is lower than "
+    "this TREC run's.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="A loss of the mean that --fail-if-worse lets pass.",
+)
+@report_option
+@json_option
+@config_options
+@click.pass_context
+def relevance(
+    ctx: click.Context,
+    judgments: str,
+    index_path: str | None,
+    queries: str | None,
+    task: Task,
+    measures: tuple[str, ...],
+    depth: int,
+    relevant_from: int | None,
+    max_unknown: float,
+    disagreeing: str,
+    mode: str | None,
+    run_path: str | None,
+    save_run: str | None,
+    fail_if_worse: str | None,
+    tolerance: float,
+    reports: tuple[str, ...],
+    as_json: bool,
+    config: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Rank judged queries and measure the result.
+
+    JUDGMENTS is a DaReCzech file, TREC or BEIR qrels, or a BEIR folder. With --task retrieve each query
+    searches the whole index; with --task rerank only its judged documents are put in order, as
+    DaReCzech's published P@10 does. With --run a TREC run is measured instead.
+    """
+    from eval.relevance import check_run, measure_system, measures_for
+    from eval.trec import read_run, write_run
+
+    if index_path is None and run_path is None:
+        raise click.UsageError("name an index to search with -i INDEX, or a run with --run RUN")
+    if mode:
+        changes = (*changes, f"search.mode={mode}")
+    retriever = open_retriever(index_path, config, changes) if index_path else None
+    bench = open_bench(
+        judgments,
+        queries,
+        retriever,
+        relevant_from=relevant_from,
+        max_unknown=max_unknown,
+        disagreeing=disagreeing,
+    )
+    chosen = measures_for(bench.judgments, task, measures)
+    notes: tuple[str, ...] = bench.known.notes if bench.known else ()
+    about: dict[str, object]
+    if run_path is not None:
+        found, tag = read_run(Path(run_path))
+        check_task(tag, task, run_path)
+        notes += check_run(found, bench.judgments, run_path, bench.folder, max_unknown)
+        name, about = Path(run_path).name, {"run": run_path, "tag": tag}
+    else:
+        assert retriever is not None
+        name = retriever.settings.mode
+        about = {"search": dataclasses.asdict(retriever.settings), "depth": depth}
+        found = ranked(retriever, bench, task, depth, "ranking")
+    system = measure_system(name, task, found, bench.judgments, chosen, about)
+    if save_run:
+        write_run(Path(save_run), found, f"tandem.{task}.{name}")
+        say(f"run written to {save_run}")
+    report = describe([system], bench, notes)
+    write_reports(report, reports)
+    for note in report.notes:
+        say(f"Note: {note}")
+    show(report, as_json)
+    if fail_if_worse and not _holds(system, fail_if_worse, bench, chosen, tolerance, max_unknown):
+        ctx.exit(1)
+
+
+def check_task(tag: str, task: Task, place: str) -> None:
+    """Refuse a run that Tandem wrote for the other task."""
+    other = "rerank" if task == "retrieve" else "retrieve"
+    if tag.startswith(f"tandem.{other}."):
+        raise DocumentError(
+            f"{place}: this run was made with --task {other}; its figures are no match for --task {task}"
+        )
+
+
+def describe(
+    systems: list[System], bench: Bench, notes: tuple[str, ...], level: float = 0.95
+) -> Report:
+    """The report of these systems, with every document named that a list shows."""
+    from eval.report import Measured, make_report, versions
+
+    documents = dict(bench.known.documents) if bench.known else {}
+    if bench.folder is not None:
+        shown = {
+            name for s in systems for ranking in s.run.values() for name, _ in ranking[:10]
+        } - documents.keys()
+        documents.update(bench.folder.documents(sorted(shown)))
+    measured = Measured(
+        command_line(),
+        judgment_facts(bench.judgments),
+        index_facts(bench.folder),
+        {system.name: system.about for system in systems},
+        versions(),
+    )
+    return make_report(systems, bench.judgments, documents, bench.languages, measured, notes, level)
+
+
+def show(report: Report, as_json: bool) -> None:
+    """The figures, on stdout."""
+    from eval.report import as_json as to_json
+    from eval.report_markdown import comparison_table, figures
+
+    if as_json:
+        click.echo(to_json(report), nl=False)
+        return
+    click.echo(f"{report.title}; {report.measured.judgments['queries']} queries")
+    click.echo(figures(report))
+    if report.comparisons:
+        click.echo()
+        click.echo(comparison_table(report.comparisons))
+
+
+def _holds(
+    system: System,
+    path: str,
+    bench: Bench,
+    measures: dict[str, object],
+    tolerance: float,
+    max_unknown: float,
+) -> bool:
+    """Whether `system` is as good as the run at `path`; says which queries are not."""
+    from eval.compare import losses
+    from eval.relevance import check_run, measure_system
+    from eval.trec import read_run
+
+    run, tag = read_run(Path(path))
+    check_task(tag, system.task, path)
+    for note in check_run(run, bench.judgments, path, bench.folder, max_unknown):
+        say(f"Note: {note}")
+    base = measure_system(Path(path).name, system.task, run, bench.judgments, measures)
+    measure = next(iter(measures))
+    before, after = (
+        sum(values.values()) / len(values)
+        for values in (base.values[measure], system.values[measure])
+    )
+    worse = losses(base, system, measure)
+    if before - after <= tolerance + 1e-9:
+        say(
+            f"{measure} {after:.4f}, not worse than {before:.4f} of {path}; {len(worse)} queries lost"
+        )
+        return True
+    say(
+        f"Error: {measure} fell from {before:.4f} ({path}) to {after:.4f}; {len(worse)} queries got worse:"
+    )
+    for query, old, new in worse:
+        text = bench.judgments.queries[query].text if query in bench.judgments.queries else ""
+        say(f"  {query}\t{old:.4f} -> {new:.4f}\t{text}")
+    return False
