@@ -60,9 +60,9 @@ class RunSettings:
     """AdamW's decay of weight matrices; biases and layer norms are left alone."""
     clip: float = 1.0
     """Longest gradient, by its norm; 0: not clipped."""
-    bucket: int = 0
-    """Batches sorted by length together, which saves padding; 0: none. Leave 0 where texts of one
-    batch are each other's negatives and their length would give them away."""
+    bucket: bool = False
+    """Whether batches are made of texts of like length, which saves padding. Leave it where texts of
+    one batch are each other's negatives: these would be told apart by topic less and by length more."""
     seed: int = 1
     """Decides the order of examples, dropout and new weights; on a CPU a run repeats to the bit."""
     device: str = "auto"
@@ -189,7 +189,10 @@ class ContrastiveSettings:
     both_ways: bool = False
     """Also tell the source from the batch's sources, given the target (infonce, mnr)."""
     teacher: str = ""
-    """The model whose ranking of a batch is copied (rankcse)."""
+    """The model whose ranking of a batch is copied (rankcse), or that gives the source side's vectors,
+    so that the student reads the target side alone (infonce, mnr; BanglaEmbed)."""
+    projection: Literal["none", "pca"] = "none"
+    """Where a teacher of the source side is wider than the student: `pca` cuts its space."""
     ranking: Literal["listnet", "listmle"] = "listnet"
     """How the teacher's ranking is copied (rankcse)."""
     ranking_temperature: float = 0.05

@@ -52,7 +52,9 @@ def write_pairs(path: Path, pairs: list[tuple[str, str]]) -> Path:
 
 def tokenizer_file(folder: Path) -> Path:
     """A tokenizer.json of whole words, of both languages."""
-    words = dict.fromkeys([*SPECIAL, *WORDS, *OTHER.values(), *sum(TOPICS, []), *FILLERS])
+    words = dict.fromkeys(
+        [*SPECIAL, *WORDS, *OTHER.values(), *(w for topic in TOPICS for w in topic), *FILLERS]
+    )
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -111,3 +113,23 @@ def write_alike(path: Path, count: int, by: str, seed: int = 7) -> Path:
 def _mixed(words: NDArray[np.str_], random: np.random.Generator) -> str:
     filler = FILLERS[random.integers(len(FILLERS))]
     return " ".join([*words, *[filler] * int(random.integers(1, 10))])
+
+
+def write_judged(path: Path, queries: int, seed: int = 11) -> Path:
+    """A DaReCzech file: a query of two things, and 30 documents of three. The grade is the share of the
+    document's things that are of the query's topic; none of them is named in the query."""
+    random = np.random.default_rng(seed)
+    lines = ["ID\tquery\turl\tdoc\ttitle\tlabel\n"]
+    for number in range(queries):
+        topic = random.permutation(len(TOPICS))
+        asked, rest = np.split(random.permutation(TOPICS[topic[0]]), [2])
+        others = [word for t in topic[1:] for word in TOPICS[t]]
+        for document in range(30):
+            of_topic = max(0, document % 6 - 2)  # 0, 0, 0, 1, 2, 3
+            words = [*rest[:of_topic], *random.choice(others, 3 - of_topic, replace=False)]
+            text = " ".join(random.permutation(words))
+            grade = round(of_topic / 3, 2)
+            query = f"{' '.join(asked)} {FILLERS[number % 4]}"
+            lines.append(f"{number}-{document}\t{query} {number}\tu\t{text}\tt\t{grade}\n")
+    path.write_text("".join(lines), "utf-8")
+    return path

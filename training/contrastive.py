@@ -7,9 +7,10 @@
 - RankCSE (Liu et al. 2023, ACL): that, and the ranking of the batch is the same under both masks
   (`ranking_consistency`) and the same as a teacher's (`listnet` or `listmle`).
 - InfoNCE (van den Oord et al. 2018) and multiple negatives ranking (Henderson et al. 2017): the same
-  formula with pairs (s_i, t_i) of two texts; they are one loss, and its two names differ here in
-  where they come from: `mnr` is BanglaEmbed's recipe (cosine times 20), `infonce` takes the
-  temperature from the settings. Pairs that repeat a text of their batch are left out of it.
+  formula with pairs (s_i, t_i) of two texts. They are one loss by two names: `mnr` has the latter's
+  fixed temperature (cosine times 20). With a teacher T the source side is T(s_i), which stays as it
+  is, and the student learns the target side alone (BanglaEmbed, Kabir et al. 2024). Pairs that repeat
+  a text of their batch are left out of it.
 
 h (n, dim) are the student's vectors of the n sentences of a batch; t is the temperature.
 """
@@ -26,17 +27,18 @@ from torch import Tensor
 
 from configs.errors import ConfigError
 from configs.training import ContrastiveSettings, TextSettings
+from indexer.schema import Matrix
 from training.batches import Rows, plan, shuffled, steps_of
 from training.corpora import Pairs, read_pairs
 from training.device import pick_device
 from training.embed import sentence_vectors
-from training.heldout import open_held_out, texts_of
+from training.heldout import Translated, open_held_out, texts_of
 from training.loop import Task, train
 from training.losses import listmle, listnet, ranking_consistency, similarities
 from training.outputs import Result, facts_of, save_result
-from training.students import open_student
+from training.students import open_student, width_of
 from training.talk import QUIET, Talk
-from training.teaching import teach
+from training.teaching import narrowed, principal_axes, teach
 from training.texts import read_texts
 
 if TYPE_CHECKING:
@@ -80,8 +82,14 @@ def contrastive(
     else:
         assert pairs is not None
         mined = pairs
-        loss, data = _two_texts(model, mined, settings, objective), [*mined.sources, *mined.targets]
-        texts = mined.sources
+        data, texts = [*mined.sources, *mined.targets], mined.sources
+        fixed = None
+        if settings.teacher:
+            of_teacher = _teacher_side(model, mined, settings, output, device, talk)
+            fixed = torch.from_numpy(of_teacher(mined.sources))
+            if isinstance(held_out, Translated):
+                held_out = held_out.against(of_teacher)
+        loss = _two_texts(model, mined, fixed, settings, objective)
 
         def draw(epoch: int) -> Rows:
             return mined.draw(len(mined), run.seed, epoch)
@@ -137,18 +145,52 @@ def _ranking(student: Tensor, teacher: Tensor, settings: ContrastiveSettings) ->
 
 
 def _two_texts(
-    model: SentenceTransformer, pairs: Pairs, settings: ContrastiveSettings, objective: Objective
+    model: SentenceTransformer,
+    pairs: Pairs,
+    fixed: Tensor | None,
+    settings: ContrastiveSettings,
+    objective: Objective,
 ) -> Loss:
+    """InfoNCE of both sides; `fixed` are a teacher's vectors (pairs, dim) of the sources."""
     temperature = 0.05 if objective == "mnr" else settings.temperature
     nearest = _softmax_loss(model, temperature, settings.both_ways)
 
     def loss(rows: Rows) -> Tensor:
         kept = _distinct(rows, pairs)
-        first = sentence_vectors(model, [pairs.sources[i] for i in kept])
         second = sentence_vectors(model, [pairs.targets[i] for i in kept])
+        if fixed is None:
+            first = sentence_vectors(model, [pairs.sources[i] for i in kept])
+        else:
+            first = fixed[torch.tensor(kept)].to(second.device)
         return nearest([first, second])
 
     return loss
+
+
+def _teacher_side(
+    model: SentenceTransformer,
+    pairs: Pairs,
+    settings: ContrastiveSettings,
+    output: Path,
+    device: torch.device,
+    talk: Talk,
+) -> Callable[[list[str]], Matrix]:
+    """What gives the teacher's vectors in the student's width. Raises ConfigError where it cannot."""
+
+    def taught(texts: list[str]) -> Matrix:
+        return teach(texts, settings.teacher, settings.cache or output / "teacher", device, talk)
+
+    vectors = taught(pairs.sources)
+    own, wanted = width_of(model), vectors.shape[1]
+    if own == wanted:
+        return taught
+    if settings.projection == "pca" and own < wanted:
+        axes = principal_axes(vectors, own)
+        return lambda texts: narrowed(taught(texts), axes)
+    raise ConfigError(
+        f"projection {settings.projection}: the teacher {settings.teacher} gives {wanted} dimensions "
+        f"and the student {own}; set projection to pca (only to fewer), or leave the teacher out"
+    )
 
 
 def _softmax_loss(

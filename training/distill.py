@@ -11,6 +11,7 @@ teacher's vectors are of unit length, computed once, and cached by the sentence'
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,23 +22,22 @@ from numpy.typing import NDArray
 from configs.errors import ConfigError
 from configs.training import DistillSettings, StudentSettings
 from indexer.schema import Matrix
-from indexer.vectors import unit_rows
 from training.batches import Rows, plan, steps_of
 from training.corpora import Pairs, read_pairs
 from training.device import pick_device
 from training.embed import sentence_vectors
-from training.heldout import open_held_out, texts_of
+from training.heldout import Translated, open_held_out, texts_of
 from training.loop import Task, train
 from training.outputs import Result, facts_of, save_result
 from training.students import open_student, width_of
 from training.talk import QUIET, Talk
-from training.teaching import teach
+from training.teaching import narrowed, principal_axes, teach
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MSELoss
 
-__all__ = ["distill", "principal_axes"]
+__all__ = ["distill"]
 
 
 def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Result:
@@ -50,10 +50,14 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     pairs = read_pairs(settings.corpora, seed=settings.run.seed, talk=talk.say)
     train_pairs, aside = _aside(pairs, settings)
     held_out = open_held_out(settings.held_out, settings.corpora, aside)
-    targets = teach(
-        train_pairs.sources, settings.teacher, settings.cache or output / "teacher", device, talk
-    )
-    targets, lesson = _fit(model, targets, settings)  # (n, width) float32
+
+    def taught(texts: list[str]) -> Matrix:
+        return teach(texts, settings.teacher, settings.cache or output / "teacher", device, talk)
+
+    lesson = _lesson(model, taught(train_pairs.sources), settings)
+    if isinstance(held_out, Translated) and settings.sides == "target":
+        held_out = held_out.against(lambda texts: lesson.wanted(taught(texts)))
+    targets = lesson.targets
     talk.say(f"{len(train_pairs)} pairs in {len(train_pairs.languages)} languages to train on")
 
     def loss(rows: Rows) -> torch.Tensor:
@@ -62,7 +66,9 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
             sides.append([train_pairs.sources[i] for i in rows])
         wanted = torch.from_numpy(targets[rows]).to(device)
         vectors = [sentence_vectors(model, side) for side in sides]
-        found: torch.Tensor = lesson.compute_loss_from_embeddings(vectors, [wanted] * len(sides))
+        found: torch.Tensor = lesson.loss.compute_loss_from_embeddings(
+            vectors, [wanted] * len(sides)
+        )
         return found
 
     run = settings.run
@@ -76,49 +82,47 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     )
     data = [*train_pairs.sources, *train_pairs.targets, *texts_of(held_out)]
     evaluate = None if held_out is None else lambda: held_out.evaluate(model)
-    task = Task(lesson, order, loss, evaluate, facts_of(settings, data))
+    task = Task(lesson.loss, order, loss, evaluate, facts_of(settings, data))
     outcome = train(task, run, output, talk.tell)
     metric = "spearman" if settings.held_out.scored else "translation accuracy"
     return save_result(output, "distill", model, settings, outcome, metric, len(train_pairs))
 
 
-def principal_axes(vectors: Matrix, width: int, sample: int = 100_000) -> NDArray[np.float32]:
-    """The `width` axes, (dim, width), that keep most of the vectors' length; not centred.
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """Where the student is led, and the loss (with its projection) that leads it there."""
 
-    Not centred, because cosines are taken of the vectors as they are: of all projections to this
-    width, this one changes their dot products least (Eckart and Young 1936).
-    """
-    rows = vectors[:: max(1, len(vectors) // sample)].astype(np.float64)
-    _, axes = np.linalg.eigh(rows.T @ rows)  # eigenvalues rise
-    best = axes[:, ::-1][:, :width]
-    # a sign is free; the largest entry is made positive, so that it is the same everywhere
-    signs = np.sign(best[np.abs(best).argmax(axis=0), np.arange(best.shape[1])])
-    return np.ascontiguousarray(best * signs, dtype=np.float32)
+    loss: MSELoss
+    targets: Matrix  # (n, width), one for each pair
+    axes: NDArray[np.float32] | None = None  # (dim, width), where the teacher's space is cut
+
+    def wanted(self, vectors: Matrix) -> Matrix:
+        """The teacher's vectors in the space that the student learns."""
+        return vectors if self.axes is None else narrowed(vectors, self.axes)
 
 
-def _fit(
-    model: SentenceTransformer, targets: Matrix, settings: DistillSettings
-) -> tuple[Matrix, MSELoss]:
-    """Targets the student can reach, and the loss (with its projection) that leads it there."""
+def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettings) -> _Lesson:
     from sentence_transformers.sentence_transformer.losses import MSELoss
     from sentence_transformers.sentence_transformer.modules import Dense
 
     own, wanted = width_of(model), targets.shape[1]
     if own == wanted:
-        return targets, MSELoss(model)
+        return _Lesson(MSELoss(model), targets)
     if settings.projection == "pca" and own < wanted:
-        return unit_rows(targets @ principal_axes(targets, own)), MSELoss(model)
-    torch.manual_seed(settings.run.seed)
-    if settings.projection == "linear":
-        return targets, MSELoss(model, projection_dim=wanted)
-    if settings.projection == "dense":
-        layer = Dense(own, wanted, activation_function=torch.nn.Identity())
-        model.append(layer.to(model.device))
-        return targets, MSELoss(model)
+        axes = principal_axes(targets, own)
+        return _Lesson(MSELoss(model), narrowed(targets, axes), axes)
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.run.seed)
+        if settings.projection == "linear" and settings.sides == "both":
+            return _Lesson(MSELoss(model, projection_dim=wanted), targets)
+        if settings.projection == "dense":
+            layer = Dense(own, wanted, activation_function=torch.nn.Identity())
+            model.append(layer.to(model.device))
+            return _Lesson(MSELoss(model), targets)
     raise ConfigError(
         f"projection {settings.projection}: the teacher {settings.teacher} gives {wanted} dimensions "
         f"and the student {_name(settings.student)} {own}; set projection to pca (only to fewer), "
-        "linear or dense"
+        "dense, or linear (with sides both)"
     )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs.errors import ConfigError
 from configs.training import HeldOutSettings
 from configs.training_corpora import CorporaSettings
+from indexer.schema import Matrix
 from indexer.vectors import unit_rows
 from training.alarm import health
 from training.corpora import Pairs, read_pairs
@@ -29,25 +31,31 @@ class Translated:
     """Parallel sentences of one or more languages. The score is the mean accuracy."""
 
     groups: tuple[tuple[str, list[str], list[str]], ...]  # (language, sources, targets)
+    fixed: tuple[Matrix, ...] = ()
+    """Each group's sources as a teacher sees them, where the student does not read their language."""
+
+    def against(self, teacher: Callable[[list[str]], Matrix]) -> Translated:
+        """The same with the sources' vectors, (n, dim), from `teacher`."""
+        return replace(self, fixed=tuple(teacher(sources) for _, sources, _ in self.groups))
 
     def evaluate(self, model: SentenceTransformer) -> Evaluation:
-        """Accuracy within each language, both ways, and the health of all vectors together."""
-        sources, targets, ways = [], [], []
+        """Accuracy within each language, both ways, and the health of all the student's vectors."""
+        own: list[NDArray[np.float32]] = []  # of the student
+        ways: list[tuple[float, float]] = []
         figures: dict[str, float] = {}
-        for language, left, right in self.groups:
-            vectors = held_out_vectors(model, left), held_out_vectors(model, right)
-            found = health(*vectors)
+        for number, (language, left, right) in enumerate(self.groups):
+            targets = held_out_vectors(model, right)
+            sources = self.fixed[number] if self.fixed else held_out_vectors(model, left)
+            own += [targets] if self.fixed else [targets, sources]
+            found = health(sources, targets)
             assert (
                 found.accuracy is not None and found.forward is not None and found.back is not None
             )
             ways.append((found.forward, found.back))
-            sources.append(vectors[0])
-            targets.append(vectors[1])
             if len(self.groups) > 1:
                 figures[f"accuracy_{language}"] = found.accuracy
-        together = health(np.concatenate([*sources, *targets]))
         forward, back = np.mean(ways, axis=0)
-        whole = replace(together, forward=float(forward), back=float(back))
+        whole = replace(health(np.concatenate(own)), forward=float(forward), back=float(back))
         assert whole.accuracy is not None
         return Evaluation(whole.accuracy, figures, whole)
 

@@ -155,7 +155,7 @@ def quiet() -> None:
     """No bars of transformers for reading and writing a few files: a recipe has its own."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def width_of(model: SentenceTransformer) -> int:
