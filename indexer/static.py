@@ -12,7 +12,6 @@ How a token counts in a text is in the length of its row, which training learned
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +31,11 @@ FORMAT = "tandem-static-1"
 
 # Texts tokenized at a time: the encodings of so many short texts stay in the cache.
 BATCH = 4096
-# Token rows gathered at a time, unless one text has more: 2 MB of float32 at 256 dimensions.
-TOKENS = 2048
+# Token rows gathered at a time: 4 MB of float32 at 256 dimensions.
+TOKENS = 4096
+# Pieces between white space whose tokens are kept (some 60 MB), and the longest of them, in characters:
+# longer ones are sentences of scripts without spaces, which do not come again.
+REMEMBERED, LONGEST = 200_000, 24
 
 
 class StaticEncoder:
@@ -54,7 +56,8 @@ class StaticEncoder:
         self.dim = rows.shape[1]
         self._tokenizer = tokenizer
         self._rows = rows  # (tokens, dim)
-        self._scale = np.ascontiguousarray(scale, dtype=np.float32)[:, None]  # (tokens, 1)
+        self._scale = np.ascontiguousarray(scale, dtype=np.float32)  # (tokens,)
+        self._pieces: dict[str, list[int]] = {}
 
     @classmethod
     def load(cls, folder: Path | str) -> StaticEncoder:
@@ -91,13 +94,37 @@ class StaticEncoder:
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
         sums = np.zeros((len(texts), self.dim), dtype=np.float32)
         for start in range(0, len(texts), BATCH):
-            encodings = self._tokenized(texts[start : start + BATCH])
-            self._add(encodings, sums[start : start + BATCH])
+            for row, ids in enumerate(self._ids(texts[start : start + BATCH]), start):
+                for first in range(0, len(ids), TOKENS):
+                    tokens = np.array(ids[first : first + TOKENS])
+                    # einsum and not BLAS, whose rounding depends on its threads
+                    sums[row] += np.einsum(
+                        "i,ij->j", self._scale[tokens], self._rows[tokens].astype(np.float32)
+                    )
         return unit_rows(sums)
 
     def table(self) -> Matrix:
         """The token vectors that are summed, (tokens, dim) float32; not of unit length."""
-        return self._rows * self._scale
+        return self._rows * self._scale[:, None]
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text. The tokenizer splits at white space before all else, so it is asked
+        for each piece between white space once: most words of a collection come again and again.
+        """
+        if len(self._pieces) > REMEMBERED:
+            self._pieces.clear()
+        known = self._pieces
+        split = [text.split() for text in texts]
+        missing = list({piece: None for pieces in split for piece in pieces if piece not in known})
+        fresh = dict(zip(missing, (e.ids for e in self._tokenized(missing)), strict=True))
+        known.update((piece, ids) for piece, ids in fresh.items() if len(piece) <= LONGEST)
+        found = []
+        for pieces in split:
+            tokens: list[int] = []
+            for piece in pieces:
+                tokens += known[piece] if piece in known else fresh[piece]
+            found.append(tokens)
+        return found
 
     def _tokenized(self, texts: Sequence[str]) -> list[Encoding]:
         try:
@@ -108,28 +135,6 @@ class StaticEncoder:
         ):  # half of a surrogate pair, which is no text in UTF-8
             whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
             return self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
-
-    def _add(self, encodings: list[Encoding], sums: Matrix) -> None:
-        """Write each text's sum of token vectors into its row of `sums`."""
-        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
-        tokens = np.fromiter(
-            itertools.chain.from_iterable(encoding.ids for encoding in encodings),
-            np.int32,
-            int(lengths.sum()),
-        )
-        filled = np.flatnonzero(lengths)
-        ends = np.cumsum(lengths[filled])
-        first = 0
-        while first < len(filled):
-            base = int(ends[first - 1]) if first else 0
-            # as many whole texts as fit, and at least one; each is summed from its first token to its
-            # last, so what else is in the piece cannot change a bit of it
-            last = max(first + 1, int(np.searchsorted(ends, base + TOKENS, "right")))
-            ids = tokens[base : int(ends[last - 1])]
-            vectors = self._rows[ids] * self._scale[ids]  # (tokens, dim) float32
-            starts = ends[first:last] - lengths[filled[first:last]] - base
-            sums[filled[first:last]] = np.add.reduceat(vectors, starts, axis=0)
-            first = last
 
 
 def unpacked(pairs: NDArray[np.uint8]) -> NDArray[np.int8]:
