@@ -15,20 +15,22 @@ __all__ = ["serve"]
     epilog="Example: tandem serve -i notes.index --port 8080 --judge grades.tsv",
 )
 @index_option
-@click.option("--host", help="Address to listen on; 0.0.0.0 for every network. Default: 127.0.0.1.")
+@click.option(
+    "--host", help="Address to listen on; 0.0.0.0 for every network.  [default: 127.0.0.1]"
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Port to listen on; 0: any free one. Default: 8000.",
+    help="Port to listen on; 0: any free one.  [default: 8000]",
 )
 @click.option(
-    "--threads", type=click.IntRange(1, 256), help="Requests answered at a time. Default: 4."
+    "--threads", type=click.IntRange(1, 256), help="Requests answered at a time.  [default: 4]"
 )
 @click.option(
     "--judge",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Let visitors grade hits, and keep the grades in FILE (DaReCzech TSV). Default: off.",
+    help="Let visitors grade hits, and keep the grades in FILE (DaReCzech TSV).  [default: off]",
 )
 @click.option(
     "--allow-host",
@@ -65,6 +67,7 @@ def serve(
     from webui.app import create_app
     from webui.judgments import Judgments
     from webui.server import LOOPBACK, is_loopback, listen, run
+    from webui.services import services_of
 
     judgments = Judgments(judge).open() if judge else None
     retriever = Retriever.open(index_path, settings=settings.search, device=settings.encoder.device)
@@ -81,6 +84,7 @@ def serve(
             "put a proxy with a login in front, or leave --host out",
             err=True,
         )
+    services_of(app).live.warm()
     if open_browser:
         import webbrowser
 

@@ -5,6 +5,7 @@ It knows the retriever, and nothing of HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from configs.errors import IndexFolderError
+from configs.errors import IndexFolderError, TandemError
 from indexer import languages
 from indexer.schema import Document, Hit, Where
 from retriever.retriever import Retriever
@@ -130,6 +131,15 @@ class Live:
         if self._probed is None or now - self._probed > PROBED:
             self._retriever.search("ready", k=1)
             self._probed = now
+
+    def warm(self) -> None:
+        """Answer one search in the background: models load at the first, and no visitor should wait."""
+
+        def search() -> None:
+            with contextlib.suppress(TandemError):  # a service that is away may come back
+                self.ready()
+
+        threading.Thread(target=search, name="warm", daemon=True).start()
 
     def examples(self) -> tuple[Document, ...]:
         """A few documents in different languages, whose titles make queries to begin with."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import cast
 
-from flask import current_app
+from flask import Flask, current_app
 
 from webui.asked import Limits
 from webui.judgments import Judgments
 from webui.live import Live
 from webui.metrics import Metrics
 
-__all__ = ["Services", "services"]
+__all__ = ["Services", "services", "services_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +28,9 @@ class Services:
 
 def services() -> Services:
     """Those of the application that answers the request."""
-    return cast(Services, current_app.extensions["tandem"])
+    return services_of(current_app)
+
+
+def services_of(app: Flask) -> Services:
+    """Those of this application."""
+    return cast(Services, app.extensions["tandem"])

@@ -7,7 +7,7 @@ const typing = (element) => element.matches("input:not([type=checkbox]), textare
 
 if (box && box === document.activeElement) box.setSelectionRange(box.value.length, box.value.length);
 
-// "/" to the search box; j and k, or arrows, from hit to hit; 1 to 5 grade the hit in judge mode.
+// "/" to the search box; j and k, or arrows, from hit to hit; digits grade the hit in judge mode.
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   const from = event.target;
@@ -26,8 +26,10 @@ document.addEventListener("keydown", (event) => {
     move(from, -1);
   } else if ((event.key === "j" || event.key === "k") && !typing(from)) {
     if (!move(from, event.key === "j" ? 1 : -1)) return;
-  } else if (/^[1-5]$/.test(event.key) && hit && hit.querySelector(".judge")) {
-    hit.querySelectorAll(".judge button")[Number(event.key) - 1].click();
+  } else if (/^[0-9]$/.test(event.key) && hit) {
+    const button = hit.querySelector(`.judge [aria-keyshortcuts="${event.key}"]`);
+    if (!button) return;
+    button.click();
   } else {
     return;
   }
