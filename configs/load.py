@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import typing
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -37,12 +39,9 @@ def load(cls: type[T], config: str | None = None, changes: Sequence[str] = ()) -
         key, equals, text = change.partition("=")
         if not equals:
             raise ConfigError(f"--set {change}: write it as key=value, for example search.k=20")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {change}: the value is no YAML ({error})") from error
-        section = values
         *sections, last = key.strip().split(".")
+        value = _value(cls, [*sections, last], text, change)
+        section = values
         for name in sections:
             section = section.setdefault(name, {})
             if not isinstance(section, dict):
@@ -51,13 +50,34 @@ def load(cls: type[T], config: str | None = None, changes: Sequence[str] = ()) -
     return parse(cls, values, place)
 
 
+def _value(cls: Any, path: Sequence[str], text: str, change: str) -> Any:
+    """The value of a change: YAML, but text as it stands where the setting is text ("query: ", 0123)."""
+    hint = cls
+    for name in path:
+        hint = typing.get_type_hints(hint).get(name) if dataclasses.is_dataclass(hint) else None
+    is_text = hint is str or hint == str | None
+    if is_text and text.strip() not in ("", "~", "null") and text.strip()[0] not in "'\"":
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        problem = str(error).splitlines()[0]
+        raise ConfigError(f"--set {change}: the value is no YAML ({problem})") from error
+
+
 def _read(config: str) -> tuple[dict[str, Any], str]:
     path = Path(config)
     if config in names():
         text = resources.files("configs").joinpath(f"{config}.yaml").read_text("utf-8")
         place = f"configs/{config}.yaml"
     elif path.is_file():
-        text, place = path.read_text("utf-8"), str(path)
+        place = str(path)
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--config {config}: cannot be read: {error}") from error
+    elif path.is_dir():
+        raise ConfigError(f"--config {config}: a folder; name a YAML file in it")
     else:
         known = ", ".join(names()) or "none"
         raise ConfigError(
@@ -66,7 +86,8 @@ def _read(config: str) -> tuple[dict[str, Any], str]:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{place}: no valid YAML: {error}") from error
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{place}: no valid YAML: {problem}") from error
     if values is None:
         return {}, place
     if not isinstance(values, dict):

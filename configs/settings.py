@@ -6,8 +6,10 @@ against them by `parse`, which knows nothing of what a setting does.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -46,6 +48,9 @@ class EncoderSettings:
     passage_prompt: str | None = None
     """Put before each passage (E5: "passage: "). None: what the model's own settings say."""
 
+    def __post_init__(self) -> None:
+        _at_least("batch_size", self.batch_size, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class PassageSettings:
@@ -54,7 +59,12 @@ class PassageSettings:
     size: int = 1000
     """Longest passage, in characters."""
     overlap: int = 150
-    """Characters, at most, that a passage repeats of the one before, in whole sentences."""
+    """Characters, at most, that a passage repeats of the one before, in whole sentences; never more
+    than half of `size`."""
+
+    def __post_init__(self) -> None:
+        _at_least("size", self.size, 16)
+        _at_least("overlap", self.overlap, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +72,13 @@ class LexicalSettings:
     """The search by words."""
 
     backend: Literal["tantivy", "rank_bm25"] = "tantivy"
+    """`rank_bm25` keeps nothing on disk and reads every document when it opens: for small collections."""
     stem_weight: float = 0.7
     """Weight of the stemmed words beside the words as written (1.0)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stem_weight <= 100:
+            raise ValueError(f"stem_weight must be from 0 to 100, not {self.stem_weight}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +90,16 @@ class DenseSettings:
     probes: int = 0
     """IVF lists read, or HNSW's efSearch; 0: the default of the factory chosen."""
 
+    def __post_init__(self) -> None:
+        _at_least("probes", self.probes, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class FusionSettings:
     """How the two sides make one score."""
 
     method: Literal["convex", "rrf", "minmax", "zscore", "combmnz"] = "convex"
+    """`convex` is bounded and knows languages; the others are there to compare with."""
     lexical_weight: float = 0.4
     """Weight of the lexical side in [0, 1] where query and document share a language."""
     cross_language: float = 0.3
@@ -90,12 +109,24 @@ class FusionSettings:
     language_weights: Mapping[str, float] = field(default_factory=dict)
     """`lexical_weight` for queries of one language, by ISO 639-1 code."""
 
+    def __post_init__(self) -> None:
+        weights = {
+            "lexical_weight": self.lexical_weight,
+            "cross_language": self.cross_language,
+            **{f"language_weights.{lang}": w for lang, w in self.language_weights.items()},
+        }
+        for key, weight in weights.items():
+            if not 0 <= weight <= 1:
+                raise ValueError(f"{key} must lie between 0 and 1, not {weight}")
+        _at_least("rrf_k", self.rrf_k, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
     """One search."""
 
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
+    """`dense`: by meaning; `lexical`: by words; `hybrid`: both."""
     k: int = 10
     """Hits wanted."""
     pool: int = 100
@@ -103,6 +134,11 @@ class SearchSettings:
     max_query: int = 10_000
     """Longest query accepted, in characters."""
     fusion: FusionSettings = field(default_factory=FusionSettings)
+    """How the two sides make one score."""
+
+    def __post_init__(self) -> None:
+        for key in ("k", "pool", "max_query"):
+            _at_least(key, getattr(self, key), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +146,16 @@ class ServeSettings:
     """The page."""
 
     host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every network."""
     port: int = 8000
+    """Port to listen on; 0: any free one."""
     threads: int = 4
+    """Requests answered at a time."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port must be from 0 to 65535, not {self.port}")
+        _at_least("threads", self.threads, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +170,14 @@ class Settings:
     serve: ServeSettings = field(default_factory=ServeSettings)
     threads: int = 0
     """Threads for FAISS, torch and tantivy; 0: one for each core this process may use."""
+
+    def __post_init__(self) -> None:
+        _at_least("threads", self.threads, 0)
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
 def parse(cls: type[T], values: Mapping[str, Any], place: str) -> T:
@@ -194,11 +246,20 @@ def _checked(hint: Any, value: Any, place: str, path: str, problems: list[str]) 
             problems.append(f"{place}: {path} must be a mapping, not {value!r}")
             return value
         return {
-            str(key): _checked(options[1], item, place, f"{path}.{key}", problems)
-            for key, item in value.items()
+            key: _checked(options[1], item, place, f"{path}.{key}", problems)
+            for key, item in ((_key(key), item) for key, item in value.items())
         }
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):  # YAML 1.1 takes 1e-3 for a string
+            value = float(value)
+    if hint is float and isinstance(value, float) and math.isnan(value):
+        problems.append(f"{place}: {path} must be a number, not nan")
+        return value
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         problems.append(f"{place}: {path} must be {hint.__name__}, not {value!r}")
     return value
+
+
+def _key(key: Any) -> str:
+    """A mapping's key as text. YAML 1.1 reads the language code `no` as false."""
+    return "no" if key is False else str(key)

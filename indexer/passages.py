@@ -44,9 +44,10 @@ def split(
 ) -> list[tuple[int, int]]:
     """(start, end) of each passage of `text`, at most `size` characters and `max_tokens` tokens long.
 
-    Each passage but the first repeats up to `overlap` characters of the one before, in whole
-    sentences. A text that fits is one passage.
+    Each passage but the first repeats up to `overlap` characters of the one before (half of `size` at
+    most), in whole sentences. A text that fits is one passage.
     """
+    overlap = min(overlap, size // 2)
     if len(text) <= size and (max_tokens is None or len(text) <= max_tokens):
         return [(0, len(text))]
     if max_tokens is not None and count_tokens is not None:
