@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ _STRIPPED = re.compile(
 _UNSPACED = "\u2e80-\u2fdf\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\U00020000-\U0003134f"
 _RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _HANGUL = re.compile("[\uac00-\ud7af]")
-_REMEMBERED = 400_000  # words kept per language: some 60 MB, and most words of a collection
+_REMEMBERED = 300_000  # words kept: some 90 MB, and all but the rarest words of a collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +100,22 @@ def _terms(word: str, lang: str) -> tuple[str, str]:
     return " ".join(words), " ".join(stem for stem in stems if stem)
 
 
-_remembered: dict[str, dict[str, tuple[str, str]]] = {}
+_remembered: dict[tuple[str, str], tuple[str, str]] = {}  # (language, word) -> its terms
 
 
 def analyse(text: str, lang: str) -> Analysis:
     """Both streams of `text`, in the order of the text. Words are remembered between calls."""
-    known = _remembered.setdefault(lang, {})
-    if len(known) > _REMEMBERED:
-        known.clear()
+    global _remembered
+    if len(_remembered) > _REMEMBERED:
+        _remembered = {}  # not cleared: another thread may be reading it
+    known = _remembered
     words, stems = [], []
     for word in _word().findall(text):
-        terms = known.get(word)
+        terms = known.get((lang, word))
         if terms is None:
             terms = _terms(word, lang)
             if len(word) <= 24:
-                known[sys.intern(word)] = terms
+                known[lang, word] = terms
         words.append(terms[0])
         stems.append(terms[1])
     return Analysis(" ".join(filter(None, words)), " ".join(filter(None, stems)))

@@ -112,7 +112,7 @@ class StaticEncoder:
         for each piece between white space once: most words of a collection come again and again.
         """
         if len(self._pieces) > REMEMBERED:
-            self._pieces.clear()
+            self._pieces = {}  # not cleared: another thread may be reading it
         known = self._pieces
         split = [text.split() for text in texts]
         missing = list({piece: None for pieces in split for piece in pieces if piece not in known})
