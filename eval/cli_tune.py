@@ -170,6 +170,7 @@ def _record(
 
 def _text(found: dict[str, Any]) -> str:
     from eval.report_markdown import pipes
+    from eval.statistics import shown_p
 
     rows = []
     for name, pair in found["against"].items():
@@ -179,7 +180,7 @@ def _text(found: dict[str, Any]) -> str:
                 GATES[name],
                 f"{found['held_out'] - gain['mean']:.4f}",
                 f"{gain['mean']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]",
-                f"{pair['p_randomisation']:.4f}",
+                shown_p(pair["p_randomisation"]),
                 f"{pair['wins']}/{pair['ties']}/{pair['losses']}",
             ]
         )

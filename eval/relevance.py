@@ -148,7 +148,7 @@ def _join_records(
     known = folder.documents(sorted(names)).keys()
     urls = {} if known else _addresses(folder, {record.url for record in judgments.records})
     records, column = dareczech.join(judgments.records, known, urls)
-    if all(new is old for new, old in zip(records, judgments.records, strict=True)):
+    if records == list(judgments.records):
         return judgments
     joined = with_records(judgments, records, disagreeing)
     note = f"the documents were told by the column {column}"

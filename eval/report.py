@@ -52,8 +52,9 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """A query that went badly: each list by its caption."""
+    """A query that went badly for `system`: each list by its caption."""
 
+    system: str
     query_id: str
     text: str
     language: str
@@ -148,23 +149,35 @@ def _worst(
     documents: Mapping[str, Document],
     languages: Mapping[str, str],
 ) -> list[Worst]:
-    """Against a second system the largest losses; else the lowest values. Two lists side by side."""
+    """For each further system its largest losses to the first, the two lists side by side; for a single
+    system its lowest values, beside the relevant documents.
+    """
     base, *others = systems
-    if others:
-        queries = [query for query, _, _ in losses(base, others[0], measure)]
-    else:
-        values = base.values[measure]
-        queries = sorted(values, key=lambda query: (values[query], query))
-    found = []
-    for query in queries[:SHOWN]:
-        shown = [base, others[0]] if others else [base]
-        lists = {entry.name: _list(entry, query, judgments, documents) for entry in shown}
-        if not others:
-            lists["judged relevant"] = _wanted(base, query, judgments, documents)
+
+    def entry(query: str, system: System, lists: Mapping[str, Sequence[Listed]]) -> Worst:
         text = judgments.queries[query].text if query in judgments.queries else ""
-        scores = {entry.name: entry.values[measure][query] for entry in systems}
-        found.append(Worst(query, text, languages.get(query, ""), scores, lists))
-    return found
+        values = {one.name: one.values[measure][query] for one in systems}
+        return Worst(system.name, query, text, languages.get(query, ""), values, lists)
+
+    def shown(query: str, *both: System) -> dict[str, Sequence[Listed]]:
+        return {one.name: _list(one, query, judgments, documents) for one in both}
+
+    if others:
+        return [
+            entry(query, other, shown(query, base, other))
+            for other in others
+            for query, _, _ in losses(base, other, measure)[: max(SHOWN // len(others), 3)]
+        ]
+    values = base.values[measure]
+    queries = sorted(values, key=lambda query: (values[query], query))[:SHOWN]
+    return [
+        entry(
+            query,
+            base,
+            shown(query, base) | {"judged relevant": _wanted(base, query, judgments, documents)},
+        )
+        for query in queries
+    ]
 
 
 def _list(

@@ -7,6 +7,8 @@ from importlib import resources
 
 from eval import report_plots
 from eval.report import Report
+from eval.report_markdown import SHOWN_PAIRS
+from eval.statistics import shown_p
 
 __all__ = ["as_html"]
 
@@ -19,7 +21,7 @@ def as_html(report: Report) -> str:
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters["compact"] = _compact
+    environment.filters |= {"compact": _compact, "p": shown_p}
     template = environment.from_string(
         resources.files("eval").joinpath("report.html").read_text("utf-8")
     )
@@ -37,7 +39,14 @@ def as_html(report: Report) -> str:
         for key, value in pictures.items()
     }
     names = list(report.rows[0].means)
-    page = template.render(report=report, pictures=marked, names=names, base=base, others=others)
+    page = template.render(
+        report=report,
+        pictures=marked,
+        names=names,
+        base=base,
+        others=others,
+        pairs=report.reach[:SHOWN_PAIRS],
+    )
     return page.rstrip() + "\n"
 
 

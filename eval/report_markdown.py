@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from eval.compare import Comparison
 from eval.report import Listed, Report
-from eval.statistics import Interval
+from eval.statistics import Interval, shown_p
+
+SHOWN_PAIRS = 26  # two totals and the commonest pairs of languages; the JSON has all
 
 __all__ = ["as_markdown", "comparison_table", "figures", "pipes"]
 
@@ -66,7 +68,7 @@ def _cell(text: str) -> str:
 
 
 def _is_figure(text: str) -> bool:
-    return not text or text[0] in "+-0123456789"
+    return not text or text[0] in "+-<0123456789"
 
 
 def _interval(value: Interval) -> str:
@@ -96,8 +98,8 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
             c.measure,
             f"{c.other} - {c.base}",
             f"{c.difference.mean:+.4f} [{c.difference.low:+.3f}, {c.difference.high:+.3f}]",
-            f"{c.p_randomisation:.4f}{' *' if c.significant else ''}",
-            f"{c.p_t:.4f}",
+            shown_p(c.p_randomisation) + (" *" if c.significant else ""),
+            shown_p(c.p_t),
             f"{c.effect:+.2f}",
             f"{c.wins}/{c.ties}/{c.losses}",
         ]
@@ -118,7 +120,7 @@ def _reach(report: Report) -> list[str]:
             str(r.relevant),
             *(f"{r.found[n]:.3f}" for n in names),
         ]
-        for r in report.reach
+        for r in report.reach[:SHOWN_PAIRS]
     ]
     header = ["query in", "document in", "relevant", *names]
     return [

@@ -124,7 +124,9 @@ def reach(
     document_languages: Mapping[str, str],
     k: int = 10,
 ) -> list[Reach]:
-    """The matrix of query language and document language; empty where there is one pair only."""
+    """The matrix of query language and document language, the pairs with most documents first; before
+    them all pairs of one language and all of two. Empty where there is one pair only.
+    """
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for query, grades in qrels.items():
         for document, grade in grades.items():
@@ -140,20 +142,24 @@ def reach(
         }
         for system in systems
     }
-    return [
-        Reach(
-            ours,
-            theirs,
-            len(entries),
-            k,
-            {
-                name: sum(document in shown.get(query, ()) for query, document in entries)
-                / len(entries)
-                for name, shown in best.items()
-            },
-        )
-        for (ours, theirs), entries in sorted(pairs.items())
+
+    def row(ours: str, theirs: str, entries: Sequence[tuple[str, str]]) -> Reach:
+        found = {
+            name: sum(document in shown.get(query, ()) for query, document in entries)
+            / len(entries)
+            for name, shown in best.items()
+        }
+        return Reach(ours, theirs, len(entries), k, found)
+
+    same = [entry for (ours, theirs), e in pairs.items() if ours == theirs for entry in e]
+    other = [entry for (ours, theirs), e in pairs.items() if ours != theirs for entry in e]
+    totals = [
+        row("any", word, entries)
+        for word, entries in (("the same", same), ("another", other))
+        if entries
     ]
+    ordered = sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0]))
+    return totals + [row(ours, theirs, entries) for (ours, theirs), entries in ordered]
 
 
 def coverage(

@@ -16,7 +16,7 @@ __all__ = ["LOOKS", "expected", "sniff"]
 
 # format -> how a message names it
 LOOKS = {
-    "missing": "nothing: there is no such file or folder",
+    "missing": "nothing: no such file or folder",
     "empty": "an empty file",
     "binary": "a binary file",
     "index": "a Tandem index folder",
@@ -58,6 +58,8 @@ def sniff(path: Path) -> str:
 
 def expected(wanted: str, path: Path) -> DocumentError:
     """The error for a file that is not `wanted`: it says which format the file looks like."""
+    if not path.exists():
+        return DocumentError(f"{path}: no such file or folder; {wanted} is expected")
     return DocumentError(f"{path}: {wanted} is expected, but this looks like {LOOKS[sniff(path)]}")
 
 

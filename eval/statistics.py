@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from configs.errors import MissingExtra
 
-__all__ = ["Interval", "Paired", "bootstrap", "holm", "paired"]
+__all__ = ["Interval", "Paired", "bootstrap", "holm", "paired", "shown_p"]
 
 RESAMPLES = 10_000
 TIE = 1e-9
@@ -133,3 +133,8 @@ def holm(probabilities: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - step) * probabilities[row]))
         corrected[row] = largest
     return corrected
+
+
+def shown_p(probability: float) -> str:
+    """A p value for people, to four places."""
+    return "<0.0001" if probability < 0.0001 else f"{probability:.4f}"

@@ -51,9 +51,10 @@ def parse_spec(text: str, configurations: Sequence[str]) -> Spec:
         return Spec(text, "settings", config=text)
     if form == "missing" and "=" in text:
         return Spec(text, "settings", changes=tuple(SEPARATOR.split(text)))
+    found = "no such file or folder" if form == "missing" else f"this looks like {LOOKS[form]}"
     raise ConfigError(
-        f"{text}: a system is a TREC run, an index folder, a YAML file of settings, a mode "
-        f"({', '.join(MODES)}) or key=value; this looks like {LOOKS[form]}"
+        f"{text}: {found}; a system is a TREC run, an index folder, a YAML file of settings, a mode "
+        f"({', '.join(MODES)}) or key=value"
     )
 
 

@@ -240,5 +240,5 @@ def test_a_file_is_told_by_its_shape(tmp_path: Path, name: str, content: bytes, 
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="there is no such file"):
+    with pytest.raises(DocumentError, match="no such file or folder; a DaReCzech file"):
         read_judgments(tmp_path / "nowhere.tsv")
