@@ -18,7 +18,9 @@ class TokenizerSettings:
     kind: Literal["unigram", "wordpiece"] = "unigram"
     """`unigram` (Kudo 2018): the likeliest split; `wordpiece`: the longest known piece from the left."""
     size: int = 96_000
-    """Pieces in the vocabulary."""
+    """Pieces in the vocabulary, words among them."""
+    words: int = 0
+    """How many of them are the commonest whole words, beside a unigram vocabulary of the rest."""
     temperature: float = 0.5
     """Lines are drawn in proportion to (lines of the language) ** temperature: 1 as they are, 0 all alike."""
     lines: int = 1_200_000
@@ -31,6 +33,7 @@ class TokenizerSettings:
 
     def __post_init__(self) -> None:
         _in_range("size", self.size, 100, 1_000_000)
+        _in_range("words", self.words, 0, self.size - 50)
         _in_range("temperature", self.temperature, 0.0, 1.0)
         _in_range("lines", self.lines, 1, 1_000_000_000)
 

@@ -1,0 +1,123 @@
+"""The commands of static students: `train tokenizer`, `train static`, `train export`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from configs.errors import ConfigError
+from configs.load import load
+from configs.options import config_options, json_option
+
+__all__ = ["export", "static", "tokenizer"]
+
+OUT = click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Where to write."
+)
+
+
+def _talk(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@click.command(
+    epilog="Example: tandem train tokenizer --config tokenizer --set size=32000 -o tokenizer.json"
+)
+@config_options
+@OUT
+@json_option
+def tokenizer(config: str | None, changes: Sequence[str], out: Path, as_json: bool) -> None:
+    """Train a subword vocabulary (unigram or WordPiece) on parallel corpora, into the file --out.
+
+    Languages are drawn in proportion to (their lines) ** temperature, 0.5 unless changed.
+    """
+    from configs.training_static import TokenizerSettings
+
+    settings = load(TokenizerSettings, config, changes)
+    from training.corpora import read_pairs
+    from training.tokenizer import lines_by_language, sampled, save, train_tokenizer
+
+    pairs = read_pairs(settings.corpora, seed=settings.seed, talk=_talk)
+    languages = lines_by_language(pairs, settings.corpora.language)
+    lines = sampled(languages, settings.lines, settings.temperature, settings.seed)
+    _talk(f"{len(lines)} lines, {sum(map(len, lines)):,} characters; this takes minutes")
+    trained = train_tokenizer(lines, settings, languages)
+    save(trained, out)
+    facts = {"tokenizer": str(out), "pieces": trained.get_vocab_size(), "lines": len(lines)}
+    click.echo(json.dumps(facts) if as_json else f"{out}: {facts['pieces']} pieces")
+
+
+@click.command(epilog="Example: tandem train static --config static -o runs/student")
+@config_options
+@OUT
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Where the teacher's vectors are kept, for other runs too. Default: in --out.",
+)
+@json_option
+def static(
+    config: str | None, changes: Sequence[str], out: Path, cache: Path | None, as_json: bool
+) -> None:
+    """Train a static student (a table of token vectors) on parallel sentences, into the folder --out.
+
+    Run the same command again after a kill: it goes on from the last epoch, with the same result.
+    """
+    from configs.training_static import StaticSettings
+
+    settings = load(StaticSettings, config, changes)
+    from training.static import train_static
+
+    with click.progressbar(length=1, label="training", file=click.get_text_stream("stderr")) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        facts = train_static(settings, out, cache=cache, talk=_talk, progress=progress)
+    line = facts["held_out"]
+    click.echo(
+        json.dumps(facts, default=str)
+        if as_json
+        else f"{out}: translation accuracy of held-out pairs {line['forward']:.3f} / {line['back']:.3f}"
+    )
+
+
+@click.command(epilog="Example: tandem train export runs/student -o student --bits 4")
+@click.argument("run", type=click.Path(path_type=Path))
+@OUT
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["static", "sentence-transformers"]),
+    default="static",
+    show_default=True,
+    help="Tandem's own folder, or one that SentenceTransformer(path) opens.",
+)
+@click.option(
+    "--bits",
+    type=click.Choice(["4", "8", "16"]),
+    default="8",
+    show_default=True,
+    help="Of each number of the table; 16 is float16.",
+)
+@click.option("--name", default="", help="What the student is called. Default: the folder's name.")
+def export(run: Path, out: Path, kind: str, bits: str, name: str) -> None:
+    """Write the student of a training folder, or a static folder, as a folder to use or to share.
+
+    RUN is what `train static` wrote, or (for sentence-transformers) also a static student's folder.
+    """
+    from training.export import export_run, export_sentence_transformers
+
+    if kind == "static":
+        export_run(run, out, bits={"4": 4, "8": 8, "16": 16}[bits], name=name or out.name)  # type: ignore[arg-type]
+    elif (run / "model.safetensors").is_file():
+        export_sentence_transformers(run, out)
+    else:
+        raise ConfigError(
+            f"{run}: no static student's folder; export it first with --format static, then that folder"
+        )
+    click.echo(str(out))
