@@ -13,7 +13,7 @@ from typing import Any
 
 from configs.errors import ConfigError
 
-__all__ = ["NAMES", "check", "detect", "distribution", "name"]
+__all__ = ["NAMES", "check", "detect", "distribution", "name", "normal"]
 
 NAMES = {
     "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "as": "Assamese", "az": "Azerbaijani",
@@ -52,43 +52,27 @@ _SCRIPTS = (
 
 # Languages that short texts of another are often mistaken for; they need three times the evidence.
 _RARE = frozenset(
-    [
-        "br",
-        "dz",
-        "eo",
-        "fo",
-        "fy",
-        "ga",
-        "gd",
-        "ha",
-        "ht",
-        "ig",
-        "jv",
-        "ku",
-        "la",
-        "lb",
-        "lg",
-        "ln",
-        "mg",
-        "nn",
-        "oc",
-        "om",
-        "qu",
-        "rw",
-        "sa",
-        "sn",
-        "so",
-        "st",
-        "tk",
-        "ug",
-        "xh",
-        "yo",
-        "zu",
-    ]
+    "br dz eo fo fy ga gd ha ht ig jv ku la lb lg ln mg nn oc om qu rw sa sn so st tk ug xh yo zu".split()
 )
 # A query's language is one of the index's, unless there is good evidence that it is not.
 _ELSEWHERE, _RARELY = 0.05, 0.01
 _READ = 200  # characters: more did not make detection better, and cost time
+
+
+# Codes in wide use for languages that stand above under another: older, finer, or a country's.
+_ALIASES = {
+    "nb": "no", "iw": "he", "in": "id", "ji": "yi", "fil": "tl", "cmn": "zh", "arb": "ar",
+}  # fmt: skip
+_COUNTRIES = {
+    "cz": "cs", "ua": "uk", "jp": "ja", "cn": "zh", "kr": "ko", "gr": "el", "dk": "da", "gb": "en",
+    "us": "en", "at": "de", "ee": "et", "by": "be", "rs": "sr", "al": "sq", "ir": "fa", "in": "hi",
+}  # fmt: skip
+
+
+def normal(tag: str) -> str:
+    """The code of a language tag as found in data: "pt-BR" -> "pt", "zh_Hans" -> "zh", "nb" -> "no"."""
+    code = tag.strip().lower().replace("_", "-").partition("-")[0]
+    return _ALIASES.get(code, code)
 
 
 def name(code: str) -> str:
@@ -101,8 +85,10 @@ def check(codes: Collection[str]) -> None:
     by_name = {title.casefold(): code for code, title in NAMES.items()}
     for code in codes:
         if code not in NAMES:
-            cure = by_name.get(code.casefold())
-            hint = f"did you mean {cure}?" if cure else "use ISO 639-1 codes such as en, cs, bn"
+            folded = code.strip().casefold()
+            cure = by_name.get(folded) or _COUNTRIES.get(folded) or normal(code)
+            known = cure in NAMES
+            hint = f"did you mean {cure}?" if known else "use ISO 639-1 codes such as en, cs, bn"
             raise ConfigError(f"language {code!r} is not known; {hint}")
 
 
@@ -166,7 +152,11 @@ def distribution(text: str, among: Collection[str] = ()) -> dict[str, float]:
     The probabilities are py3langid's, tempered by the length of the text; a language outside `among`
     (the languages of an index) needs twenty times the evidence or more.
     """
-    head = text[:_READ].strip()
+    return dict(_distribution(text[:_READ].strip(), frozenset(among)))
+
+
+@functools.lru_cache(1024)  # both sides and the fusion of a search ask for the same query
+def _distribution(head: str, among: frozenset[str]) -> dict[str, float]:
     if not any(map(str.isalpha, head)):
         return {code: 1 / len(among) for code in among} if among else {}
     code = _by_script(head)

@@ -75,9 +75,11 @@ def search(
     from configs.load import load
     from configs.settings import Settings
     from indexer.schema import Where
+    from indexer.threads import limit
     from retriever.retriever import Retriever
 
     settings = load(Settings, config, changes)
+    limit(settings.threads)
     pairs = [field.partition("=") for field in fields]
     if any(not equals for _, equals, _ in pairs):
         raise ConfigError("--field: write it as NAME=VALUE")
