@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -27,22 +28,24 @@ from indexer import languages
 from indexer.analysis import Analysis, analyse
 from indexer.dense import choose_factory, write_ann
 from indexer.folder import (
-    FORMAT,
-    DenseEntry,
-    EncoderEntry,
     IndexFolder,
-    Manifest,
-    SegmentEntry,
     commit,
     locked,
     mark_deleted,
     passage_texts,
     reached,
-    read_manifest,
     sweep,
 )
 from indexer.journal import Journal
 from indexer.lexical import LexicalWriter
+from indexer.manifest import (
+    FORMAT,
+    DenseEntry,
+    EncoderEntry,
+    Manifest,
+    SegmentEntry,
+    read_manifest,
+)
 from indexer.passages import split
 from indexer.schema import Document, Encoder
 from indexer.segments import merge_tail
@@ -158,10 +161,14 @@ def add_documents(
     *,
     on_reject: OnReject | None = None,
     progress: Progress | None = None,
+    restart: bool = False,
     workers: int = 0,
     device: str = "auto",
 ) -> Report:
-    """Add documents to an index; one with a known id replaces it, an unchanged one is passed over."""
+    """Add documents to an index; one with a known id replaces it, an unchanged one is passed over.
+
+    Resumed when it was interrupted; `restart` discards what an interrupted build or add encoded.
+    """
     path = Path(path)
     stream = iter(documents)
     first = next(stream, None)
@@ -170,7 +177,7 @@ def add_documents(
         locked(path, "index add"),
         contextlib.closing(IndexFolder.open(path, encoder, device)) as base,
     ):
-        sweep(path, base.manifest)
+        sweep(path, base.manifest, keep_journal=not restart)
         if first is None:
             return Report(documents=base.manifest.documents, generation=base.manifest.generation)
         writer = _Writer(path, base.manifest, base.manifest, base, base.encoder, device)
@@ -197,7 +204,8 @@ def delete_documents(
         writer = _Writer(path, base.manifest, base.manifest, base, base.encoder, "cpu")
         for id_, (number, row, count, _) in found.items():
             writer.retire(id_, number, row, count)
-        manifest = writer.finish(0)
+        with writer.abandoned_on_error():
+            manifest = writer.finish(0, keep_journal=True)
         return Report(
             deleted=len(found),
             documents=manifest.documents,
@@ -216,7 +224,8 @@ def compact(path: str | Path, *, progress: Progress | None = None, device: str =
             base.manifest, documents=0, passages=0, deleted=0, languages={}, segments=()
         )
         writer = _Writer(path, blank, base.manifest, None, base.encoder, device)
-        return writer.rewrite(base, progress)
+        with writer.abandoned_on_error():
+            return writer.rewrite(base, progress)
 
 
 def _open_unread(path: Path, encoder: Encoder | None) -> IndexFolder:
@@ -278,6 +287,18 @@ def _prepare_fitting(
     return out
 
 
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever: it ends instead."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _in_order(
     batches: Iterator[list[tuple[Document, bytes]]],
     prepare: Callable[[Sequence[tuple[str, str, str]]], list[Prepared]],
@@ -297,7 +318,7 @@ def _in_order(
     context = multiprocessing.get_context(
         "spawn"
     )  # a fork would copy the threads of FAISS and tantivy
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         waiting: collections.deque[tuple[list[tuple[Document, bytes]], Future[list[Prepared]]]]
         waiting = collections.deque()
         try:
@@ -357,7 +378,42 @@ class _Writer:
         self.languages[lang] -= 1
         self.documents -= 1
 
+    @contextlib.contextmanager
+    def abandoned_on_error(self) -> Iterator[None]:
+        """Whatever goes wrong, tantivy's threads end and its files are let go of."""
+        try:
+            yield
+        except BaseException:
+            if self.lexical is not None:
+                self.lexical.abandon()
+            raise
+
+    def _depends_on(self) -> dict[str, str | int | float | None]:
+        """What an interrupted build must have in common with the one that resumes it."""
+        made = self.template
+        return {
+            "encoder": f"{self.encoder.name} ({self.encoder.fingerprint})",
+            "encoder.passage_prompt": made.encoder.passage_prompt,
+            "encoder.query_prompt": made.encoder.query_prompt,
+            "passages.size": made.passage_settings.size,
+            "passages.overlap": made.passage_settings.overlap,
+            "lexical.backend": made.lexical.backend,
+            "lexical.stem_weight": made.lexical.stem_weight,
+            "dense.factory": made.dense.factory,
+            "dense.probes": made.dense.probes,
+        }
+
     def run(
+        self,
+        documents: Iterable[Document],
+        on_reject: OnReject | None,
+        progress: Progress | None,
+        workers: int,
+    ) -> Report:
+        with self.abandoned_on_error():
+            return self._run(documents, on_reject, progress, workers)
+
+    def _run(
         self,
         documents: Iterable[Document],
         on_reject: OnReject | None,
@@ -366,16 +422,7 @@ class _Writer:
     ) -> Report:
         start = time.perf_counter()
         settings = self.template.passage_settings
-        journal = Journal.open(
-            self.path / "journal",
-            self.encoder.dim,
-            {
-                "encoder": self.encoder.fingerprint,
-                "prompt": self.template.encoder.passage_prompt,
-                "size": settings.size,
-                "overlap": settings.overlap,
-            },
-        )
+        journal = Journal.open(self.path / "journal", self.encoder.dim, self._depends_on())
         self.folder.mkdir()
         segment = SegmentWriter(self.folder)
         counts = collections.Counter[str]()
@@ -405,8 +452,6 @@ class _Writer:
             counts["encoded"] = journal.rows - journal.recovered
         except BaseException:
             segment.abandon()
-            if self.lexical is not None:
-                self.lexical.abandon()
             raise
         finally:
             journal.close()
@@ -456,7 +501,7 @@ class _Writer:
         with (self.folder / "vectors.f32").open("wb") as out:
             for at in range(0, len(wanted), 65_536):
                 out.write(store.take(wanted[at : at + 65_536]).tobytes())
-        manifest = self.finish(segment.documents, segment.passages)
+        manifest = self.finish(segment.documents, segment.passages, keep_journal=True)
         return Report(
             passages=segment.passages,
             documents=manifest.documents,
@@ -529,8 +574,11 @@ class _Writer:
         self.documents += len(entries)
         segment.add(entries)
 
-    def finish(self, documents: int, passages: int = 0) -> Manifest:
-        """Close every file of the commit and make it the folder's newest."""
+    def finish(self, documents: int, passages: int = 0, keep_journal: bool = False) -> Manifest:
+        """Close every file of the commit and make it the folder's newest.
+
+        `keep_journal`: it is of another, interrupted build or add, which can still be resumed.
+        """
         reached("segment written")
         segments = list(self.template.segments)
         if documents:
@@ -543,7 +591,12 @@ class _Writer:
         if self.lexical is not None:
             self.lexical.finish()
         reached("lexical committed")
-        store = Store([self.path / s.folder for s in segments], self.encoder.dim, self.deleted)
+        store = Store(
+            [self.path / s.folder for s in segments],
+            [(s.documents, s.passages) for s in segments],
+            self.encoder.dim,
+            self.deleted,
+        )
         try:
             dense = self._dense(store)
             reached("dense written")
@@ -566,7 +619,7 @@ class _Writer:
             dense_index=dense,
         )
         manifest = commit(self.path, manifest, self.previous)
-        sweep(self.path, manifest, keep_journal=False)
+        sweep(self.path, manifest, keep_journal)
         reached("old files removed")
         return manifest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -33,12 +34,17 @@ def index() -> None:
 
 
 @contextlib.contextmanager
-def _bar(label: str, length: int, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """A progress bar with an estimate on stderr; nothing when stderr is no terminal."""
+def _bar(label: str, length: int | None, counted: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar with an estimate on stderr; nothing when stderr is no terminal.
+
+    `length` None: how much there is to do is not known, and what was done is `counted`.
+    """
     hidden = not sys.stderr.isatty()
+    bar: Any
     with click.progressbar(
-        length=max(length, 1), label=label, file=sys.stderr, show_pos=bool(unit), hidden=hidden,
-        update_min_steps=max(1, length // 500),
+        length=length, label=label, file=sys.stderr, show_pos=counted, hidden=hidden,
+        show_percent=length is not None, show_eta=length is not None,
+        update_min_steps=max(1, (length or 0) // 500),
     ) as bar:  # fmt: skip
         yield bar.update
 
@@ -53,14 +59,7 @@ def _workers() -> int:
 def _encoder(settings: Settings) -> Encoder:
     from indexer.encoders import open_encoder
 
-    entry = settings.encoder
-    return open_encoder(
-        entry.model,
-        device=entry.device,
-        batch_size=entry.batch_size,
-        query_prompt=entry.query_prompt,
-        passage_prompt=entry.passage_prompt,
-    )
+    return open_encoder(**dataclasses.asdict(settings.encoder))
 
 
 def _loaded(config: str | None, changes: tuple[str, ...], encoder: str | None) -> Settings:
@@ -120,38 +119,36 @@ def build(
         raise click.UsageError("name a SOURCE, or --from INDEX")
     settings = _loaded(config, changes, encoder)
     from indexer.build import build_index
-    from indexer.rejects import RejectLog
     from indexer.sources import count_bytes, read_documents
     from indexer.verify import recover_documents
 
-    rejects = RejectLog(Path(output) / "rejects.jsonl", strict)
-    with _bar("indexing", count_bytes(sources)) as done:
-        documents = read_documents(sources, rejects, done)
+    # Bytes of the sources, where they can be counted beforehand; documents otherwise.
+    size = None if recover is not None else count_bytes(sources) or None
+    with (
+        _set_aside(output, strict) as rejects,
+        _resumable(),
+        _bar("indexing", size, counted=size is None) as done,
+    ):
+        documents = read_documents(sources, rejects, done if size else None)
         if recover is not None:
-            import itertools
-
             documents = itertools.chain(recover_documents(recover, _tell), documents)
-        try:
-            report = build_index(
-                output,
-                documents,
-                _encoder(settings),
-                model=settings.encoder.model
-                if settings.encoder.model in ("default",)
-                else _kept(settings.encoder.model),
-                query_prompt=settings.encoder.query_prompt,
-                passage_prompt=settings.encoder.passage_prompt,
-                passages=settings.passages,
-                lexical=settings.lexical,
-                dense=settings.dense,
-                on_reject=rejects,
-                overwrite=overwrite,
-                restart=restart,
-                workers=_workers(),
-                device=settings.encoder.device,
-            )
-        finally:
-            _close(rejects)
+        report = build_index(
+            output,
+            documents,
+            _encoder(settings),
+            model=_kept(settings.encoder.model),
+            query_prompt=settings.encoder.query_prompt,
+            passage_prompt=settings.encoder.passage_prompt,
+            passages=settings.passages,
+            lexical=settings.lexical,
+            dense=settings.dense,
+            on_reject=rejects,
+            progress=None if size else done,
+            overwrite=overwrite,
+            restart=restart,
+            workers=_workers(),
+            device=settings.encoder.device,
+        )
     _tell_report(report, rejects, output, as_json)
 
 
@@ -172,9 +169,38 @@ def _tell(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _close(rejects: RejectLog) -> None:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+@contextlib.contextmanager
+def _set_aside(index_path: str, strict: bool) -> Iterator[RejectLog]:
+    """Where rejects go; they are written beside the index once its commit is made."""
+    from configs.errors import DocumentError
+    from indexer.rejects import RejectLog
+
+    rejects = RejectLog(Path(index_path) / "rejects.jsonl", strict)
+    try:
+        yield rejects
+        rejects.save()
+    except DocumentError:  # no document could be used: say why
+        _tell_rejects(rejects)
+        raise
+    finally:
         rejects.close()
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Ctrl-C: say that what was encoded is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _tell("\nWhat was encoded is kept: run the same command again to go on from here.")
+        raise
+
+
+def _tell_rejects(rejects: RejectLog) -> None:
+    for reject in rejects.first:
+        _tell(f"set aside: {reject.place}: {reject.reason}")
+    if rejects.count > len(rejects.first):
+        _tell(f"set aside: {rejects.count - len(rejects.first):,} more")
 
 
 def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool) -> None:
@@ -198,12 +224,8 @@ def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool)
             f"{output}: {report.documents:,} documents. Search it: tandem search 'your query' -i {output}"
         )
     if rejects.count:
-        for reject in rejects.first:
-            _tell(f"set aside: {reject.place}: {reject.reason}")
-        more = "" if rejects.count <= len(rejects.first) else ", the first of them above"
-        _tell(
-            f"Error: {rejects.count:,} set aside in {rejects.path}{more}; everything else is indexed"
-        )
+        _tell_rejects(rejects)
+        _tell(f"Error: {rejects.count:,} set aside in {rejects.path}; everything else is indexed")
         click.get_current_context().exit(1)
 
 
@@ -234,23 +256,26 @@ def add(
 ) -> None:
     settings = _loaded(config, changes, None)
     from indexer.build import add_documents
-    from indexer.folder import read_manifest
-    from indexer.rejects import RejectLog
+    from indexer.encoders import named_encoder
+    from indexer.manifest import read_manifest
     from indexer.sources import count_bytes, read_documents
 
     read_manifest(Path(index_path))
-    rejects = RejectLog(Path(index_path) / "rejects.jsonl", strict)
-    with _bar("adding", count_bytes(sources)) as done:
-        try:
-            report = add_documents(
-                index_path,
-                read_documents(sources, rejects, done),
-                on_reject=rejects,
-                workers=_workers(),
-                device=settings.encoder.device,
-            )
-        finally:
-            _close(rejects)
+    size = count_bytes(sources) or None
+    with (
+        _set_aside(index_path, strict) as rejects,
+        _resumable(),
+        _bar("adding", size, counted=size is None) as done,
+    ):
+        report = add_documents(
+            index_path,
+            read_documents(sources, rejects, done if size else None),
+            named_encoder(settings.encoder),
+            on_reject=rejects,
+            progress=None if size else done,
+            workers=_workers(),
+            device=settings.encoder.device,
+        )
     _tell_report(report, rejects, index_path, as_json)
 
 
@@ -300,7 +325,7 @@ def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
 def info(index_path: str, as_json: bool) -> None:
     """Show what an index holds and how it was made."""
     from indexer import languages
-    from indexer.folder import read_manifest
+    from indexer.manifest import read_manifest
 
     path = Path(index_path)
     manifest = read_manifest(path)
@@ -380,10 +405,10 @@ def compact(index_path: str, as_json: bool, config: str | None, changes: tuple[s
     """Rewrite an index without its deleted documents, as one segment. Nothing is encoded again."""
     settings = _loaded(config, changes, None)
     from indexer.build import compact as rewrite
-    from indexer.folder import read_manifest
+    from indexer.manifest import read_manifest
 
     manifest = read_manifest(Path(index_path))
-    with _bar("compacting", manifest.documents, "documents") as done:
+    with _bar("compacting", manifest.documents, counted=True) as done:
         report = rewrite(index_path, progress=done, device=settings.encoder.device)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))

@@ -22,7 +22,7 @@ from indexer.schema import Encoder, Matrix, Ranking, Where
 from indexer.store import Store
 from indexer.threads import faiss
 
-__all__ = ["DenseIndex", "choose_factory", "default_probes", "write_ann"]
+__all__ = ["DenseIndex", "choose_factory", "default_probes", "read_ann", "write_ann"]
 
 FLAT_LIMIT = 20_000
 PQ_LIMIT = 5_000_000
@@ -30,6 +30,7 @@ _CHUNK = 65_536  # rows read, trained on or added at a time
 _RESCORED = 4  # candidates taken from an approximate index for each one wanted
 _REMEMBERED = 256  # query vectors kept, so that search and score encode a query once
 _DIGITS = 6
+_reading = threading.Lock()  # FAISS's limit on sizes is one for the process
 _GPU_MOST = 2048  # neighbours a GPU index can give; it knows no filters either
 
 
@@ -142,7 +143,7 @@ class DenseIndex:
         self._known: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
         self._masks: dict[object, NDArray[np.bool_] | None] = {}
-        self._ann = _read(file) if file is not None else None
+        self._ann = read_ann(file, store.dim, covered) if file is not None else None
         self._gpu = _on_gpu(self._ann, factory, self.probes, device)
 
     # -- queries -------------------------------------------------------------------------------
@@ -312,13 +313,33 @@ def _nearest(
     return found
 
 
-def _read(file: Path) -> Any:
-    try:
-        return faiss().read_index(str(file), faiss().IO_FLAG_MMAP | faiss().IO_FLAG_READ_ONLY)
-    except RuntimeError as error:
+def read_ann(file: Path, dim: int, covered: int) -> Any:
+    """The FAISS index in `file`, memory-mapped where FAISS can.
+
+    IndexFolderError when it is none, or not of `covered` vectors of `dim` dimensions. No array in it
+    may be larger than the file: a damaged size must not make FAISS ask for memory.
+    """
+    module = faiss()
+    limited = hasattr(module, "set_deserialization_vector_byte_limit")
+    with _reading:
+        before = module.get_deserialization_vector_byte_limit() if limited else 0
+        try:
+            if limited:
+                module.set_deserialization_vector_byte_limit(max(file.stat().st_size, 1))
+            index = module.read_index(str(file), module.IO_FLAG_MMAP | module.IO_FLAG_READ_ONLY)
+        except (RuntimeError, MemoryError) as error:
+            raise IndexFolderError(
+                f"{file}: FAISS cannot read it: {str(error).splitlines()[0]}"
+            ) from error
+        finally:
+            if limited:
+                module.set_deserialization_vector_byte_limit(before)
+    if index.d != dim or index.ntotal != covered:
         raise IndexFolderError(
-            f"{file}: FAISS cannot read it: {str(error).splitlines()[0]}"
-        ) from error
+            f"{file}: holds {index.ntotal:,} vectors of {index.d} dimensions; "
+            f"{covered:,} of {dim} are expected"
+        )
+    return index
 
 
 def _on_gpu(index: Any, factory: str, probes: int, device: str) -> Any:

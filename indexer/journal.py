@@ -6,13 +6,18 @@
 
 A batch is written vectors first, key record last, so a record vouches for its vectors; the CRC catches
 what a power cut leaves behind. A resumed build finds each passage by its key, whatever order it comes in.
+
+Once a commit is made, its segment may have vectors.f32 as a hard link: such a journal is done with, and
+is never appended to again (`indexer.folder.sweep` removes it).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,8 +31,10 @@ from indexer.schema import Encoder, Matrix
 
 __all__ = ["Journal", "passage_key"]
 
+BATCH = 1024  # passages encoded at a time, and so lost at most when a build is killed
 _RECORD = struct.Struct("<II")
 _KEY = 16
+_SYNCED = 10.0  # seconds between two times that the journal is made to reach the disk: a power cut
 
 
 def passage_key(text: str) -> bytes:
@@ -44,6 +51,7 @@ class Journal:
         self.rows = 0
         self.recovered = 0
         self._free: dict[bytes, list[int]] = {}
+        self._synced = time.monotonic()
         self._keys = (folder / "keys.bin").open("ab")
         self._vectors = (folder / "vectors.f32").open("ab")
 
@@ -55,22 +63,23 @@ class Journal:
         """
         folder.mkdir(parents=True, exist_ok=True)
         header = folder / "journal.json"
-        if header.exists():
-            try:
-                before = json.loads(header.read_text("utf-8"))
-            except ValueError:
-                before = None  # killed while the header was written: nothing was encoded yet
-            if before is not None and before != dict(depends_on):
-                differences = "; ".join(
-                    f"{key} was {before.get(key)!r} and is now {depends_on.get(key)!r}"
-                    for key in sorted({*before, *depends_on})
-                    if before.get(key) != depends_on.get(key)
-                )
-                raise IndexFolderError(
-                    f"{folder.parent}: a build was interrupted here with other settings ({differences}); "
-                    "use those to finish it, or --restart to discard what it encoded"
-                )
-        header.write_text(json.dumps(dict(depends_on), ensure_ascii=False), "utf-8")
+        before = _header(header)
+        if before is None:  # none, or not whole: what stands beside it cannot be trusted
+            for name in ("keys.bin", "vectors.f32"):
+                (folder / name).unlink(missing_ok=True)
+            new = folder / "journal.json.new"
+            new.write_text(json.dumps(dict(depends_on), ensure_ascii=False), "utf-8")
+            new.replace(header)
+        elif before != dict(depends_on):
+            differences = "; ".join(
+                f"{key} was {before.get(key)!r} and is now {depends_on.get(key)!r}"
+                for key in sorted({*before, *depends_on})
+                if before.get(key) != depends_on.get(key)
+            )
+            raise IndexFolderError(
+                f"{folder.parent}: a build was interrupted here with other settings ({differences}); "
+                "use those to finish it, or --restart to discard what it encoded"
+            )
         journal = cls(folder, dim)
         journal._recover()
         return journal
@@ -81,11 +90,15 @@ class Journal:
         keys = (self.folder / "keys.bin").read_bytes()
         good = 0
         with (self.folder / "vectors.f32").open("rb") as vectors:
+            size = os.fstat(vectors.fileno()).st_size
             while good + _RECORD.size <= len(keys):
                 count, checksum = _RECORD.unpack_from(keys, good)
                 end = good + _RECORD.size + count * _KEY
+                # The sizes first: a damaged count must not make us ask for memory.
+                if end > len(keys) or (self.rows + count) * width > size:
+                    break
                 block = vectors.read(count * width)
-                if end > len(keys) or len(block) < count * width or zlib.crc32(block) != checksum:
+                if zlib.crc32(block) != checksum:
                     break
                 for i in range(count):
                     at = good + _RECORD.size + i * _KEY
@@ -111,10 +124,11 @@ class Journal:
                 rows[i] = free.pop()  # each row stands for one passage, equal texts included
             else:
                 missing.append(i)
-        if missing:
-            vectors = encoder.encode([texts[i] for i in missing], kind="passage")
-            rows[missing] = np.arange(self.rows, self.rows + len(missing))
-            self._append([keys[i] for i in missing], vectors)
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            vectors = encoder.encode([texts[i] for i in batch], kind="passage")
+            rows[batch] = np.arange(self.rows, self.rows + len(batch))
+            self._append([keys[i] for i in batch], vectors)
         return rows
 
     def _append(self, keys: Sequence[bytes], vectors: Matrix) -> None:
@@ -128,7 +142,20 @@ class Journal:
         self._keys.write(_RECORD.pack(len(keys), zlib.crc32(block)) + b"".join(keys))
         self._keys.flush()
         self.rows += len(keys)
+        if time.monotonic() - self._synced > _SYNCED:
+            os.fsync(self._vectors.fileno())
+            os.fsync(self._keys.fileno())
+            self._synced = time.monotonic()
 
     def close(self) -> None:
         self._keys.close()
         self._vectors.close()
+
+
+def _header(file: Path) -> dict[str, Any] | None:
+    """What a journal was begun with; None where there is none or it cannot be read."""
+    try:
+        values = json.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None

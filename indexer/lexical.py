@@ -6,9 +6,12 @@ commit's folder is the one before it, hard-linked, with new files beside: the ol
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
+import tempfile
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,8 +92,12 @@ class LexicalWriter:
             lock.unlink()
 
     def abandon(self) -> None:
-        self._writer.rollback()
-        self._writer.wait_merging_threads()
+        """Give up: on a full disk tantivy's writer is dead already, and says so again."""
+        if not hasattr(self, "_writer"):
+            return
+        with contextlib.suppress(ValueError):
+            self._writer.rollback()
+            self._writer.wait_merging_threads()
         del self._writer, self._index
 
 
@@ -105,6 +112,18 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def _writable(folder: Path, owner: object) -> str:
+    """A folder of links to the files of one that cannot be written: tantivy makes a lock file to read.
+
+    It lives as long as `owner`.
+    """
+    linked = Path(tempfile.mkdtemp(prefix="tandem-"))
+    weakref.finalize(owner, shutil.rmtree, linked, ignore_errors=True)
+    for file in folder.absolute().iterdir():
+        (linked / file.name).symlink_to(file)
+    return str(linked)
+
+
 class LexicalIndex:
     """BM25 over passages; ids are row numbers as strings. Satisfies `indexer.schema.Index`."""
 
@@ -112,11 +131,20 @@ class LexicalIndex:
         import tantivy
 
         self._tantivy = tantivy
-        self._index = tantivy.Index.open(str(folder))
+        try:
+            self._index = tantivy.Index.open(str(folder))
+        except ValueError:
+            if os.access(folder, os.W_OK):
+                raise
+            self._index = tantivy.Index.open(_writable(folder, self))
         self._schema = self._index.schema
         self._searcher = self._index.searcher()
         self._langs = tuple(langs)
         self._stem_weight = stem_weight
+
+    def __len__(self) -> int:
+        """Passages that can be found."""
+        return int(self._searcher.num_docs)
 
     def _terms(self, query: str) -> list[tuple[str, str, float]]:
         """(stream, term, weight) of the query."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.folder import SegmentEntry
+from indexer.manifest import SegmentEntry
 from indexer.store import PASSAGE
 
 __all__ = ["merge_tail"]

@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ __all__ = [
     "Store",
     "content_hash",
     "document_of",
+    "load_array",
     "open_database",
 ]
 
@@ -56,9 +59,38 @@ def content_hash(document: Document) -> bytes:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A segment's documents, read-only; SQLite is told that the file cannot change."""
+    """A segment's documents, read-only; SQLite is told that the file cannot change.
+
+    The file may come from anywhere: nothing in its schema is run. Raises sqlite3.Error when it is none.
+    """
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False)
+    database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    try:
+        database.execute("PRAGMA trusted_schema = OFF")
+        kinds = database.execute("SELECT type FROM sqlite_master WHERE name = 'documents'")
+        if kinds.fetchall() != [("table",)]:  # a view would be a program
+            raise sqlite3.DatabaseError(f"{path.parent.name}/{path.name} has no table of documents")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def load_array(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
+    """An .npy file, memory-mapped: no pickle, no other shape or type, no size that the file has not.
+
+    Raises ValueError naming the file and the difference.
+    """
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        found = np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if found.dtype != dtype or found.shape != (rows,):
+        raise ValueError(
+            f"{name}: an array {found.shape} of {found.dtype}; ({rows},) of {dtype} is expected"
+        )
+    return found
 
 
 class SegmentWriter:
@@ -116,26 +148,39 @@ class SegmentWriter:
 
 
 class Store:
-    """Every segment of one commit, as one numbering of rows and documents. `deleted` marks rows."""
+    """Every segment of one commit, as one numbering of rows and documents. `deleted` marks rows.
 
-    def __init__(self, folders: Sequence[Path], dim: int, deleted: NDArray[np.bool_]) -> None:
+    Safe to use from several threads. IndexFolderError when a segment turns out to be damaged.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        counts: Sequence[tuple[int, int]],
+        dim: int,
+        deleted: NDArray[np.bool_],
+    ) -> None:
+        """`counts`: documents and passages of each segment, as the manifest has them."""
         self.dim = dim
         self.deleted = deleted
-        self.databases = [open_database(folder / "documents.sqlite") for folder in folders]
+        self._lock = threading.Lock()
+        self.databases: list[sqlite3.Connection] = []
+        self._closing = weakref.finalize(self, _close, self.databases)
         blocks = [
-            np.load(folder / "passages.npy", mmap_mode="r", allow_pickle=False)
-            for folder in folders
+            load_array(folder / "passages.npy", PASSAGE, rows)
+            for folder, (_, rows) in zip(folders, counts, strict=True)
         ]
+        for folder, block, (documents, _) in zip(folders, blocks, counts, strict=True):
+            if len(block) and int(block["document"][-1]) + 1 != documents:
+                raise ValueError(f"{folder.name}/passages.npy is not of {documents:,} documents")
         self.vectors = [
-            np.memmap(folder / "vectors.f32", np.float32, "r").reshape(-1, dim)
-            if len(block)
+            np.memmap(folder / "vectors.f32", np.float32, "r", shape=(rows, dim))
+            if rows
             else np.zeros((0, dim), np.float32)
-            for folder, block in zip(folders, blocks, strict=True)
+            for folder, (_, rows) in zip(folders, counts, strict=True)
         ]
-        counts = [len(block) for block in blocks]
-        documents = [int(block["document"][-1]) + 1 if len(block) else 0 for block in blocks]
-        self.row_bases = np.cumsum([0, *counts])  # (segments + 1,)
-        self.document_bases = np.cumsum([0, *documents])
+        self.row_bases = np.cumsum([0, *(rows for _, rows in counts)])  # (segments + 1,)
+        self.document_bases = np.cumsum([0, *(documents for documents, _ in counts)])
         if len(blocks) == 1:
             self.passages = blocks[0]
         else:
@@ -148,10 +193,21 @@ class Store:
             raise IndexFolderError(
                 f"the deletion marks are for {len(deleted)} passages, but there are {len(self.passages)}"
             )
+        self.databases += [open_database(folder / "documents.sqlite") for folder in folders]
 
     def close(self) -> None:
-        for database in self.databases:
-            database.close()
+        self._closing()
+
+    def _rows(self, segment: int, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query; one at a time uses a connection, whatever this SQLite was built for."""
+        try:
+            with self._lock:
+                return self.databases[segment].execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise IndexFolderError(
+                f"segment {segment + 1} of {len(self.databases)}: damaged: {error}; "
+                "see: tandem index verify"
+            ) from error
 
     def __len__(self) -> int:
         return len(self.passages)
@@ -189,7 +245,7 @@ class Store:
                 chunk = [number - base for number in mine[start : start + 500]]
                 marks = ",".join("?" * len(chunk))
                 query = f"SELECT number, {columns} FROM documents WHERE number IN ({marks})"
-                for number, *values in self.databases[segment].execute(query, chunk):
+                for number, *values in self._rows(segment, query, chunk):
                     yield base + number, tuple(values)
 
     def ids(self, numbers: Iterable[int]) -> dict[int, str]:
@@ -201,7 +257,7 @@ class Store:
     def find(self, ids: Sequence[str]) -> dict[str, tuple[int, int, int, bytes]]:
         """id -> (document number, first row, passages, content hash) of every live document among `ids`."""
         found: dict[str, tuple[int, int, int, bytes]] = {}
-        for segment, database in enumerate(self.databases):
+        for segment in range(len(self.databases)):
             base, row_base = int(self.document_bases[segment]), int(self.row_bases[segment])
             for start in range(0, len(ids), 500):
                 chunk = ids[start : start + 500]
@@ -209,19 +265,25 @@ class Store:
                 query = (
                     f"SELECT id, number, row, passages, hash FROM documents WHERE id IN ({marks})"
                 )
-                for id_, number, row, count, digest in database.execute(query, chunk):
+                for id_, number, row, count, digest in self._rows(segment, query, chunk):
                     if not self.deleted[row_base + row]:
                         found[id_] = (base + number, row_base + row, count, digest)
         return found
 
     def live(self) -> Iterator[tuple[Document, bytes, int, int]]:
         """(document, content hash, first row, passages) of every document that is not deleted, in order."""
-        for segment, database in enumerate(self.databases):
+        for segment, documents in enumerate(np.diff(self.document_bases).tolist()):
             row_base = int(self.row_bases[segment])
-            query = f"SELECT {_COLUMNS}, hash, row, passages FROM documents ORDER BY number"
-            for *values, digest, row, count in database.execute(query):
-                if not self.deleted[row_base + row]:
-                    yield document_of(tuple(values)), digest, row_base + row, count
+            query = (
+                f"SELECT {_COLUMNS}, hash, row, passages FROM documents "
+                "WHERE number >= ? AND number < ? ORDER BY number"
+            )
+            for start in range(0, documents, 1000):
+                for *values, digest, row, count in self._rows(
+                    segment, query, (start, start + 1000)
+                ):
+                    if not self.deleted[row_base + row]:
+                        yield document_of(tuple(values)), digest, row_base + row, count
 
     def rows_with_field(self, name: str, value: str) -> NDArray[np.bool_]:
         """A mark on each row whose document has this field value."""
@@ -230,11 +292,16 @@ class Store:
             "SELECT row, passages FROM documents WHERE fields != '' AND "
             "(SELECT value FROM json_each(fields) WHERE key = ?) = ?"
         )
-        for segment, database in enumerate(self.databases):
+        for segment in range(len(self.databases)):
             base = int(self.row_bases[segment])
-            for row, count in database.execute(query, (name, value)):
+            for row, count in self._rows(segment, query, (name, value)):
                 mask[base + row : base + row + count] = True
         return mask
+
+
+def _close(databases: Sequence[sqlite3.Connection]) -> None:
+    for database in databases:
+        database.close()
 
 
 def document_of(values: tuple[Any, ...]) -> Document:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError, TandemError
-from indexer.folder import Manifest, read_manifest
+from indexer.folder import open_store
+from indexer.lexical import LexicalIndex
+from indexer.manifest import Manifest, read_manifest, refuse_links
 from indexer.schema import Document
-from indexer.store import Store, document_of, open_database
+from indexer.store import Store, document_of, load_array, open_database
 
 __all__ = ["recover_documents", "verify"]
+
+_CHUNK = 65_536  # rows compared at a time
+_UNIT = 1e-3  # how far from 1 the length of a stored vector may be
 
 
 def verify(path: str | Path, progress: Callable[[int], None] | None = None) -> list[str]:
@@ -27,6 +35,7 @@ def verify(path: str | Path, progress: Callable[[int], None] | None = None) -> l
         raise IndexFolderError(f"{path}: no such index folder")
     try:
         manifest = read_manifest(path)
+        refuse_links(path, manifest)
     except TandemError as error:
         return [str(error).split("; see:")[0]]
     problems = []
@@ -36,12 +45,14 @@ def verify(path: str | Path, progress: Callable[[int], None] | None = None) -> l
             problems.append(f"{name}: {problem}")
         if progress is not None:
             progress(entry.size)
-    return problems or _count_problems(path, manifest)
+    return problems or list(_disagreements(path, manifest))
 
 
 def _file_problem(file: Path, size: int, sha256: str) -> str | None:
     try:
         found = file.stat().st_size
+        if not file.is_file():
+            return "not a regular file"
         if found != size:
             return f"{found:,} bytes, but {size:,} were written"
         with file.open("rb") as opened:
@@ -54,108 +65,193 @@ def _file_problem(file: Path, size: int, sha256: str) -> str | None:
     return None
 
 
-def _count_problems(path: Path, manifest: Manifest) -> list[str]:
+def _disagreements(path: Path, manifest: Manifest) -> Iterator[str]:
     """Where files that are each whole do not agree: a manifest that was put together by hand, say."""
-    problems = []
-    folders = [path / segment.folder for segment in manifest.segments]
-    expected = {
-        f"{s.folder}/{file}"
-        for s in manifest.segments
-        for file in ("documents.sqlite", "passages.npy", "vectors.f32")
-    }
-    problems += [
-        f"manifest.json: {name} is not among its files"
-        for name in sorted(expected - set(manifest.files))
-    ]
-    if problems:
-        return problems
-    deleted = np.load(path / manifest.deletions, allow_pickle=False)
     try:
-        store = Store(folders, manifest.encoder.dim, deleted)
-    except (TandemError, ValueError, OSError) as error:
-        return [f"manifest.json: {error}"]
+        store = open_store(path, manifest)
+    except (TandemError, ValueError, OSError, sqlite3.Error) as error:
+        yield f"manifest.json: {error}"
+        return
     try:
-        live = int((~deleted).sum())
-        documents = sum(1 for _ in store.live())
-        counts = {
-            "passages": (manifest.passages, live),
-            "documents": (manifest.documents, documents),
-            "languages": (sum(manifest.languages.values()), documents),
-            "deleted": (manifest.deleted, len(deleted) - live),
-        }
-        problems += [
-            f"manifest.json: {name} says {said:,}, but there are {found:,}"
-            for name, (said, found) in counts.items()
-            if said != found
-        ]
-        if manifest.lexical.backend == "tantivy":
-            import tantivy
-
-            words = tantivy.Index.open(str(path / manifest.lexical_folder)).searcher().num_docs
-            if words != live:
-                problems.append(
-                    f"{manifest.lexical_folder}: {words:,} passages, but there are {live:,}"
-                )
+        yield from _store_problems(manifest, store)
+        yield from _side_problems(path, manifest, int((~store.deleted).sum()))
     finally:
         store.close()
-    return problems
+
+
+def _store_problems(manifest: Manifest, store: Store) -> Iterator[str]:
+    languages = collections.Counter[str]()
+    covered = 0  # rows of live documents; each document's follow those of the one before
+    try:
+        for document, _, row, count in store.live():
+            languages[document.lang] += 1
+            covered += count
+            mine = store.passages[row : row + count]
+            if not _belongs(mine, document, count) or store.deleted[row : row + count].any():
+                yield f"the passages of {document.id!r} are not those of its text"
+                return
+    except (IndexFolderError, IndexError, ValueError, TypeError) as error:
+        yield f"documents.sqlite: {error}"
+        return
+    live = int((~store.deleted).sum())
+    said = {
+        "passages": (manifest.passages, live),
+        "documents": (manifest.documents, languages.total()),
+        "deleted": (manifest.deleted, len(store) - live),
+        "passages of its documents": (covered, live),
+    }
+    for lang in sorted({*manifest.languages, *languages}):
+        said[f"languages.{lang}"] = (manifest.languages.get(lang, 0), languages[lang])
+    for name, (number, found) in said.items():
+        if number != found:
+            yield f"manifest.json: {name} says {number:,}, but there are {found:,}"
+    for start in range(0, len(store), _CHUNK):
+        lengths = np.linalg.norm(
+            store.take(np.arange(start, min(start + _CHUNK, len(store)))), axis=1
+        )
+        wrong = ~((np.abs(lengths - 1) < _UNIT) | (lengths == 0))  # NaN is wrong too
+        if wrong.any():
+            yield f"vectors.f32: row {start + int(wrong.argmax()):,} is not of unit length"
+            return
+
+
+def _belongs(passages: NDArray[np.void], document: Document, count: int) -> bool:
+    """Whether these are all the passages of this document, in order."""
+    return bool(
+        len(passages) == count > 0
+        and (passages["number"] == np.arange(count)).all()
+        and (passages["document"] == passages["document"][0]).all()
+        and (passages["lang"] == document.lang.encode()).all()
+        and (passages["start"] >= 0).all()
+        and (passages["start"] <= passages["end"]).all()
+        and int(passages["end"].max()) <= len(document.text)
+    )
+
+
+def _side_problems(path: Path, manifest: Manifest, live: int) -> Iterator[str]:
+    """What the two sides of the search hold, beside what the segments do."""
+    if manifest.lexical.backend == "tantivy":
+        try:
+            words = len(LexicalIndex(path / manifest.lexical_folder, [], 1.0))
+        except (ValueError, OSError) as error:
+            yield f"{manifest.lexical_folder}: {error}"
+        else:
+            if words != live:
+                yield f"{manifest.lexical_folder}: {words:,} passages, but there are {live:,}"
+    entry = manifest.dense_index
+    if entry.file is not None:
+        from indexer.dense import read_ann
+
+        try:
+            read_ann(path / entry.file, manifest.encoder.dim, entry.covered)
+        except TandemError as error:
+            yield f"{entry.file}: {str(error).split('; see:')[0]}"
+
+
+# -- recovery --------------------------------------------------------------------------------------
 
 
 def recover_documents(path: str | Path, on_problem: Callable[[str], None]) -> Iterator[Document]:
     """Every document that can still be read from a damaged index, newest version of each id.
 
-    Deletion marks are honoured where they can be read. No manifest is needed: segments are found by name.
+    Deletion marks are honoured where they can be read. No manifest is needed: without one, segments
+    are found by name.
     """
     path = Path(path)
+    if not path.is_dir():
+        raise IndexFolderError(f"{path}: no such index folder")
+    manifest: Manifest | None = None
     try:
-        manifest: Manifest | None = read_manifest(path)
+        manifest = read_manifest(path)
     except TandemError as error:
         on_problem(str(error).split("; see:")[0])
-        manifest = None
     if manifest is not None:
         folders = [path / segment.folder for segment in manifest.segments]
+        rows = [segment.passages for segment in manifest.segments]
+        marks: Path | None = path / manifest.deletions
     else:
-        folders = sorted(p for p in path.glob("*-*") if (p / "documents.sqlite").is_file())
-    deleted = None
-    try:
-        if manifest is not None:
-            deleted = np.load(path / manifest.deletions, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        on_problem(
-            f"{manifest.deletions if manifest else 'deleted'}: {error}; deleted documents come back"
-        )
-    bases = (
-        np.cumsum([0, *(s.passages for s in manifest.segments)]) if manifest is not None else None
-    )
+        found = (p for p in path.glob("*-*") if (p / "documents.sqlite").is_file())
+        folders = sorted(found, key=_number)  # segment-10 is newer than segment-9
+        rows = [_passages(folder) for folder in folders]
+        marks = max(path.glob("deleted-*.npy"), key=_number, default=None)
+    deleted = _marks(marks, sum(rows), on_problem)
+    bases = list(itertools.accumulate(rows, initial=0))
     seen: set[str] = set()
-    for place in range(len(folders) - 1, -1, -1):
-        base = int(bases[place]) if bases is not None else 0
-        for document, row in _readable(folders[place], on_problem):
-            gone = deleted is not None and base + row < len(deleted) and bool(deleted[base + row])
+    for folder, base in reversed(list(zip(folders, bases, strict=False))):
+        if not (folder / "documents.sqlite").resolve().is_relative_to(path.resolve()):
+            on_problem(f"{folder.name}: a link out of the index folder; passed over")
+            continue
+        for document, row in _readable(folder, on_problem):
+            gone = deleted is not None and 0 <= base + row < len(deleted) and deleted[base + row]
             if document.id not in seen and not gone:
                 seen.add(document.id)
                 yield document
 
 
+def _number(entry: Path) -> int:
+    """The commit that an entry of the folder was made by."""
+    number = entry.name.rpartition("-")[2].partition(".")[0]
+    return int(number) if number.isdigit() else -1
+
+
+def _passages(folder: Path) -> int:
+    """How many passages a segment has, by its vector-free records; 0 when that cannot be read."""
+    try:
+        return len(np.lib.format.open_memmap(folder / "passages.npy", mode="r"))
+    except (OSError, ValueError, TypeError):
+        return 0
+
+
+def _marks(
+    file: Path | None, rows: int, on_problem: Callable[[str], None]
+) -> NDArray[np.bool_] | None:
+    try:
+        if file is None:
+            raise ValueError("deleted-N.npy is missing")
+        return np.array(load_array(file, np.dtype(np.bool_), rows))
+    except (OSError, ValueError) as error:
+        on_problem(f"the deletion marks cannot be used ({error}); deleted documents come back")
+        return None
+
+
 def _readable(folder: Path, on_problem: Callable[[str], None]) -> Iterator[tuple[Document, int]]:
     """(document, row) of a segment, as far as SQLite can read it; newest first."""
+    name = f"{folder.name}/documents.sqlite"
     try:
         database = open_database(folder / "documents.sqlite")
-        (last,) = database.execute("SELECT max(number) FROM documents").fetchone()
     except sqlite3.Error as error:
-        on_problem(f"{folder.name}/documents.sqlite: {error}")
+        on_problem(f"{name}: {error}")
         return
     lost = 0
-    for number in range(last if last is not None else -1, -1, -1):
-        try:
-            found = database.execute(
-                "SELECT id, text, title, url, lang, fields, row FROM documents WHERE number = ?",
-                (number,),
-            ).fetchone()
-            if found is not None:
-                yield document_of(found[:6]), int(found[6])
-        except (sqlite3.Error, ValueError):
-            lost += 1
-    database.close()
+    try:
+        (last,) = database.execute("SELECT max(number) FROM documents").fetchone()
+        # A number that cannot be: each document takes a byte and more of the file.
+        most = min(
+            last if isinstance(last, int) else -1, (folder / "documents.sqlite").stat().st_size
+        )
+        for number in range(most, -1, -1):
+            try:
+                found = database.execute(
+                    "SELECT id, text, title, url, lang, fields, row FROM documents WHERE number = ?",
+                    (number,),
+                ).fetchone()
+                if found is not None:
+                    yield _sound(found[:6]), int(found[6])
+            except (sqlite3.Error, ValueError, TypeError):
+                lost += 1
+    except sqlite3.Error as error:
+        on_problem(f"{name}: {error}")
+    finally:
+        database.close()
     if lost:
-        on_problem(f"{folder.name}/documents.sqlite: {lost:,} documents could not be read")
+        on_problem(f"{name}: {lost:,} documents could not be read")
+
+
+def _sound(values: tuple[object, ...]) -> Document:
+    """The document; ValueError when a column is not what was written there."""
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("no text")
+    document = document_of(values)
+    if not isinstance(document.fields, dict):
+        raise ValueError("no fields")
+    return document
