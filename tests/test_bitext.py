@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from configs.errors import DocumentError
+from configs.errors import ConfigError, DocumentError
+from configs.settings import DenseSettings, PassageSettings
 from eval.bitext import Mined, best_threshold, quality, read_gold, read_split, write_gold
 from eval.margin import MARGINS, RETRIEVALS, Margin, Neighbours, Retrieval, choose, mean_cosine
-from indexer.schema import Matrix
+from eval.mining import (
+    LONGEST,
+    Sentences,
+    as_documents,
+    first_of_each,
+    identified,
+    live_sentences,
+    mine,
+    read_sentences,
+    with_factory,
+    write_pairs,
+)
+from indexer.build import build_index, delete_documents
+from indexer.encoders import HashEncoder
+from indexer.folder import IndexFolder
+from indexer.schema import Document, Matrix
 from indexer.vectors import unit_rows
 
 
@@ -214,3 +231,121 @@ def test_faulty_bucc_files_are_refused_with_their_place(tmp_path: Path) -> None:
         read_split(prefix)
     with pytest.raises(DocumentError, match="--langs"):
         read_split(str(tmp_path / "sample"))
+
+
+# -- through index folders -------------------------------------------------------------------------
+
+
+def heaps(folder: Path, n: int = 300) -> tuple[Path, Path]:
+    """Two files of n sentences; those of one number share most words. One repeats, one is blank."""
+    random = np.random.default_rng(7)
+    words = [f"{a}{b}" for a in "bdfghklmnprst" for b in ("a", "eno", "ik", "olu", "ura")]
+    one, other = [], []
+    for number in range(n):
+        picked = random.choice(words, 8).tolist()
+        one.append(" ".join([*picked, f"w{number}"]))
+        other.append(" ".join([*picked[:6], *random.choice(words, 2).tolist(), f"w{number}"]))
+    order = random.permutation(n)
+    source, target = folder / "source.txt", folder / "target.txt"
+    source.write_text("\n".join([*one, one[0], "", "  "]) + "\n", "utf-8")
+    target.write_text("\n".join(other[place] for place in order) + "\n", "utf-8")
+    return source, target
+
+
+def built(folder: Path, file: Path, factory: str = "Flat") -> Sentences:
+    first = first_of_each(read_sentences(file))
+    documents = as_documents(read_sentences(file), first, "en")
+    dense = DenseSettings(factory=factory)
+    passages = PassageSettings(size=LONGEST, overlap=0)
+    build_index(folder, documents, HashEncoder(64), passages=passages, dense=dense)
+    return live_sentences(IndexFolder.open(folder, HashEncoder(64)))
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[Sentences, Sentences]:
+    source, target = heaps(tmp_path)
+    return built(tmp_path / "s.index", source), built(tmp_path / "t.index", target)
+
+
+def test_mining_between_folders_is_the_brute_force_definition(
+    sides: tuple[Sentences, Sentences],
+) -> None:
+    source, target = sides
+    assert (len(source), len(target)) == (300, 300)  # the repeated and the blank lines are gone
+    x, y = source.vectors(0, 300), target.vectors(0, 300)
+    for retrieval in RETRIEVALS:
+        expected = oracle(x, y, 4, "ratio", retrieval)
+        pairs = mine(source, target, 4, "ratio", retrieval)  # type: ignore[arg-type]
+        rows = list(zip(pairs.source.tolist(), pairs.target.tolist(), strict=True))
+        assert set(rows) == expected.keys()
+        assert pairs.scores == pytest.approx([expected[row] for row in rows], abs=1e-5)
+        assert pairs.scores.tolist() == sorted(pairs.scores, reverse=True)
+
+
+@pytest.mark.parametrize("factory", ["HNSW16", "IVF8,SQ8", "IVF4,PQ8x4"])
+def test_an_approximate_index_costs_little_f1(
+    sides: tuple[Sentences, Sentences], tmp_path: Path, factory: str
+) -> None:
+    source, target = sides
+    every = np.arange(300)
+    by_word = {
+        text.split()[-1]: id_
+        for text, id_ in zip(source.texts(every), source.ids(every), strict=True)
+    }
+    gold = {
+        (by_word[text.split()[-1]], id_)
+        for text, id_ in zip(target.texts(every), target.ids(every), strict=True)
+    }
+    exact = quality(identified(mine(source, target), source, target), gold)
+    one = with_factory(source, factory, tmp_path / "one.faiss")
+    other = with_factory(target, factory, tmp_path / "other.faiss")
+    near = quality(identified(mine(one, other), one, other), gold)
+    assert exact.f1 > 0.9
+    assert exact.f1 - near.f1 < 0.1
+
+
+def test_deleted_sentences_are_not_mined(tmp_path: Path) -> None:
+    source, target = heaps(tmp_path, 40)
+    built(tmp_path / "s.index", source).folder.close()
+    delete_documents(tmp_path / "s.index", ["1", "7"], HashEncoder(64))
+    one = live_sentences(IndexFolder.open(tmp_path / "s.index", HashEncoder(64)))
+    other = built(tmp_path / "t.index", target)
+    assert len(one) == 38
+    pairs = mine(one, other)
+    assert not {"1", "7"} & set(one.ids(pairs.source))
+    x, y = one.vectors(0, 38), other.vectors(0, 40)
+    expected = oracle(x, y, 4, "ratio", "max")
+    assert set(zip(pairs.source.tolist(), pairs.target.tolist(), strict=True)) == expected.keys()
+
+
+def test_two_encoders_are_not_compared(sides: tuple[Sentences, Sentences], tmp_path: Path) -> None:
+    documents = [Document("1", "one sentence")]
+    build_index(tmp_path / "other.index", documents, HashEncoder(32))
+    other = live_sentences(IndexFolder.open(tmp_path / "other.index"))
+    with pytest.raises(ConfigError, match="vectors of two encoders cannot be compared"):
+        mine(sides[0], other)
+
+
+def test_pairs_are_written_best_first_with_their_texts(sides: tuple[Sentences, Sentences]) -> None:
+    source, target = sides
+    pairs = mine(source, target)
+    out = io.StringIO()
+    write_pairs(out, pairs, source, target, ids=True)
+    rows = [line.split("\t") for line in out.getvalue().splitlines()]
+    assert len(rows) == len(pairs) and {len(row) for row in rows} == {5}
+    assert [float(row[0]) for row in rows] == pytest.approx(pairs.scores, abs=1e-6)
+    lines = dict(read_sentences(source.folder.path.parent / "source.txt"))
+    assert all(lines[row[1]] == row[3] for row in rows)
+
+
+def test_sentences_are_read_with_or_without_ids(tmp_path: Path) -> None:
+    file = tmp_path / "s.txt"
+    file.write_text("a\tone\n\nb\ttwo\n", "utf-8")
+    assert list(read_sentences(file, ids=True)) == [("a", "one"), ("b", "two")]
+    assert [key for key, _ in read_sentences(file)] == ["1", "3"]
+    file.write_text("one\n", "utf-8")
+    with pytest.raises(DocumentError, match=r"s\.txt:1: `id TAB sentence` is expected"):
+        list(read_sentences(file, ids=True))
+    assert first_of_each([("1", "x"), ("2", "y"), ("3", "x")]).tolist() == [True, True, False]
+    with pytest.raises(DocumentError, match="is there one sentence a line"):
+        list(as_documents([("1", "x" * (LONGEST + 1))], [True], ""))
