@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -12,12 +14,14 @@ from indexer.sources import Reject
 __all__ = ["RejectLog"]
 
 _SHOWN = 3
+_IN_MEMORY = 2**20  # bytes; more goes to a temporary file
 
 
 class RejectLog:
     """Called with each reject. `strict`: the first one ends the work with a DocumentError.
 
-    The file is begun at the first reject, so a run without any leaves none, and an older one is removed.
+    Nothing is written before `save`: an index that stands at the target keeps the rejects of its own
+    last change until the next one is committed.
     """
 
     def __init__(self, path: Path, strict: bool = False) -> None:
@@ -25,7 +29,7 @@ class RejectLog:
         self.count = 0
         self.first: list[Reject] = []
         self._strict = strict
-        self._file: IO[str] | None = None
+        self._kept: IO[bytes] | None = None
 
     def __call__(self, reject: Reject) -> None:
         if self._strict:
@@ -33,9 +37,8 @@ class RejectLog:
         self.count += 1
         if len(self.first) < _SHOWN:
             self.first.append(reject)
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
+        if self._kept is None:
+            self._kept = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
         file, _, line = reject.place.rpartition(":")
         record = {
             "file": file if line.isdigit() else reject.place,
@@ -43,10 +46,18 @@ class RejectLog:
             "reason": reject.reason,
             "text": reject.text,
         }
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        text = json.dumps(record, ensure_ascii=False) + "\n"
+        self._kept.write(text.encode("utf-8", "backslashreplace"))
+
+    def save(self) -> None:
+        """Write the file; without rejects, remove the one that an earlier change left."""
+        if self._kept is None:
+            self.path.unlink(missing_ok=True)
+            return
+        self._kept.seek(0)
+        with self.path.open("wb") as file:
+            shutil.copyfileobj(self._kept, file)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        else:
-            self.path.unlink(missing_ok=True)
+        if self._kept is not None:
+            self._kept.close()

@@ -10,7 +10,10 @@ import csv
 import gzip
 import io
 import json
+import os
+import re
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -27,6 +30,7 @@ MAX_CHARACTERS = 10_000_000
 """A longer document is set aside: it is a dump or a mistake, and no passage of it would be found."""
 MAX_ID = 512  # characters
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ID = ("id", "_id", "doc_id", "docid", "docno", "ID")
 _OWN = {"id", "text", "title", "url", "lang", "fields"}
 _TEXT_FILES = {".txt", ".md", ".markdown", ".html", ".htm"}
@@ -52,16 +56,28 @@ def check_document(document: Document) -> str | None:
         return "the id is empty"
     if len(document.id) > MAX_ID:
         return f"the id has {len(document.id):,} characters; the limit is {MAX_ID}"
-    if not document.id.isprintable():
+    if not document.id.isprintable() and _CONTROL.search(document.id):
         return f"the id {document.id[:40]!r} holds a newline, tab or other control character"
     if not document.text.strip() and not document.title.strip():
         return "title and text are empty"
+    for place, text in (("text", document.text), ("title", document.title), ("id", document.id)):
+        if (half := _half(text)) is not None:
+            return f"the {place} holds half a character ({half}): the file was damaged when it was written"
     if len(document.text) > MAX_CHARACTERS:
         return f"the text has {len(document.text):,} characters; the limit is {MAX_CHARACTERS:,}: split it into documents"
     if document.lang and document.lang not in languages.NAMES:
         return (
             f"the language {document.lang!r} is not known; use ISO 639-1 codes such as en, cs, bn"
         )
+    return None
+
+
+def _half(text: str) -> str | None:
+    """A surrogate, which no UTF-8 file can hold but JSON's \\ud800 can; as it would be written there."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(text[error.start]):04x} at character {error.start + 1:,}"
     return None
 
 
@@ -102,9 +118,7 @@ def _files(source: str) -> list[tuple[str, str]]:
         return [("-", "")]
     path = Path(source)
     if path.is_dir():
-        found = sorted(
-            p for p in path.rglob("*") if p.is_file() and _kind(p) in _TEXT_FILES | _LINE_FILES
-        )
+        found = _folder_files(path)
         if not found:
             raise DocumentError(
                 f"{source}: the folder holds no .txt, .md, .html, .jsonl, .csv or .tsv file"
@@ -120,6 +134,19 @@ def _files(source: str) -> list[tuple[str, str]]:
     if path.stat().st_size == 0:
         raise DocumentError(f"{source}: the file is empty")
     return [(source, str(path.parent))]
+
+
+def _folder_files(folder: Path) -> list[Path]:
+    """Files of a known kind below a folder, in order; hidden ones and index folders are passed over."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        # An index written below its own documents must not be read as documents.
+        is_index = "lock" in names and ("manifest.json" in names or "journal" in folders)
+        folders[:] = [] if is_index else [name for name in folders if not name.startswith(".")]
+        if not is_index:
+            paths = [Path(parent, name) for name in names if not name.startswith(".")]
+            found += [p for p in paths if _kind(p) in _TEXT_FILES | _LINE_FILES and p.is_file()]
+    return sorted(found)
 
 
 def _read_file(
@@ -150,7 +177,7 @@ def _read_file(
                     seen = raw.tell()
             if progress is not None:
                 progress(Path(path).stat().st_size - seen)
-    except (OSError, EOFError) as error:  # unreadable, a truncated gzip file
+    except (OSError, EOFError, zlib.error) as error:  # unreadable; a damaged gzip file
         on_reject(Reject(path, f"the file cannot be read to its end: {error}"))
 
 
@@ -183,8 +210,13 @@ def _json_lines(raw: Iterable[bytes], place: str, on_reject: OnReject) -> Iterat
             continue
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            on_reject(Reject(f"{place}:{number}", f"no JSON: {error}", line.rstrip("\n")))
+        except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
+            problem = f"no JSON: {error}"
+            if number == 1 and line.lstrip().startswith("["):
+                problem = (
+                    "a JSON array; one object a line is expected: jq -c '.[]' FILE > FILE.jsonl"
+                )
+            on_reject(Reject(f"{place}:{number}", problem, line.rstrip("\n")))
             continue
         if not isinstance(record, dict):
             on_reject(
@@ -216,6 +248,8 @@ def _document(record: dict[str, Any]) -> Document:
     key = next((name for name in _ID if record.get(name) not in (None, "")), None)
     if key is None:
         raise ValueError(f"no id; one of {', '.join(_ID)} is expected")
+    if isinstance(record[key], bool) or not isinstance(record[key], str | int):
+        raise ValueError(f"{key} must be a string or a whole number, not {record[key]!r:.40}")
     texts = {}
     for name in ("text", "title", "url", "lang"):
         value = record.get(name)
@@ -236,7 +270,7 @@ def _document(record: dict[str, Any]) -> Document:
         texts["text"],
         texts["title"],
         texts["url"],
-        texts["lang"].strip().lower(),
+        languages.normal(texts["lang"]),
         fields,
     )
 
@@ -250,14 +284,16 @@ def _table(raw: Iterable[bytes], place: str, kind: str, on_reject: OnReject) -> 
     if kind == ".tsv" and set(header.split("\t")) >= _DARECZECH:
         yield from _dareczech(lines, header.split("\t"), place, on_reject)
         return
-    at = {"line": first[0]}
+    read = [first[0]]  # lines that the csv module has taken
 
     def texts() -> Iterator[str]:
         for number, text in lines:
-            at["line"] = number
+            read.append(number)
             yield text
 
-    delimiter = "," if kind == ".csv" else "\t"
+    delimiter = "\t"
+    if kind == ".csv":  # spreadsheets of half of Europe write semicolons
+        delimiter = ";" if header.count(";") > header.count(",") else ","
     # The default field limit, 128 KiB, is smaller than many documents.
     csv.field_size_limit(MAX_CHARACTERS * 4)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if kind == ".csv" else csv.QUOTE_NONE
@@ -266,19 +302,28 @@ def _table(raw: Iterable[bytes], place: str, kind: str, on_reject: OnReject) -> 
         raise DocumentError(
             f"{place}:1: the header ({', '.join(names[:8])}) names no id column; one of {', '.join(_ID)} is expected"
         )
-    for row in csv.reader(texts(), delimiter=delimiter, quoting=quoting):
-        if not row:
-            continue
-        if len(row) != len(names):
+    rows = csv.reader(texts(), delimiter=delimiter, quoting=quoting)
+    while True:
+        read.clear()
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
             on_reject(
-                Reject(
-                    f"{place}:{at['line']}",
-                    f"{len(row)} columns; the header has {len(names)}",
-                    delimiter.join(row),
-                )
+                Reject(f"{place}:{read[0] if read else 1}", f"no {kind[1:].upper()}: {error}")
             )
             continue
-        yield from _checked(dict(zip(names, row, strict=True)), f"{place}:{at['line']}", on_reject)
+        if row is None:
+            return
+        if not row:
+            continue
+        at = f"{place}:{read[0]}"  # where the row begins: a quote left open swallows many lines
+        if len(row) != len(names):
+            columns = f"{len(row)} columns; the header has {len(names)}"
+            if len(read) > 1:
+                columns += f" (the row goes on to line {read[-1]}: is a quote left open?)"
+            on_reject(Reject(at, columns, delimiter.join(row)))
+            continue
+        yield from _checked(dict(zip(names, row, strict=True)), at, on_reject)
 
 
 def _dareczech(
@@ -310,39 +355,10 @@ class _Text(HTMLParser):
 
     _SILENT = frozenset({"script", "style", "template", "noscript", "svg"})
     _BLOCKS = frozenset(
-        [
-            "address",
-            "article",
-            "aside",
-            "blockquote",
-            "br",
-            "dd",
-            "div",
-            "dl",
-            "dt",
-            "figcaption",
-            "footer",
-            "h1",
-            "h2",
-            "h3",
-            "h4",
-            "h5",
-            "h6",
-            "header",
-            "hr",
-            "li",
-            "main",
-            "nav",
-            "ol",
-            "p",
-            "pre",
-            "section",
-            "table",
-            "td",
-            "th",
-            "tr",
-            "ul",
-        ]
+        (
+            "address article aside blockquote br dd div dl dt figcaption footer h1 h2 h3 h4 "
+            "h5 h6 header hr li main nav ol p pre section table td th tr ul"
+        ).split()
     )
 
     def __init__(self) -> None:
@@ -356,10 +372,10 @@ class _Text(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in self._SILENT:
             self._silent += 1
-        elif tag == "title":
+        elif tag == "title" and not self._silent:  # an svg has titles of its own
             self._in_title = True
         elif tag == "html":
-            self.lang = (dict(attrs).get("lang") or "").split("-")[0].lower()
+            self.lang = languages.normal(dict(attrs).get("lang") or "")
         if tag in self._BLOCKS:
             self.parts.append("\n")
 
@@ -388,7 +404,12 @@ def _text_file(
     """The whole file is one document; its id is its path below the folder that was named."""
     data = raw.read(MAX_CHARACTERS * 4 + 1)
     if b"\0" in data[:65536]:
-        on_reject(Reject(path, "a zero byte: is this a binary file?"))
+        on_reject(Reject(path, "a zero byte: is this a binary file, or UTF-16? UTF-8 is read"))
+        return
+    if len(data) > MAX_CHARACTERS * 4:
+        on_reject(
+            Reject(path, f"the text has more than {MAX_CHARACTERS:,} characters; split the file")
+        )
         return
     try:
         text = data.decode("utf-8-sig")
