@@ -128,7 +128,7 @@ def export_sentence_transformers(student: Path, folder: Path) -> None:
     """
     try:
         from sentence_transformers import SentenceTransformer
-        from sentence_transformers import models as modules
+        from sentence_transformers.sentence_transformer import modules
     except ImportError as error:
         raise MissingExtra("sentence-transformers", "train", "this export") from error
     from tokenizers import Tokenizer
@@ -143,3 +143,29 @@ def export_sentence_transformers(student: Path, folder: Path) -> None:
     card = student / "MODEL_CARD.md"
     if card.is_file():
         shutil.copyfile(card, folder / "MODEL_CARD.md")
+
+
+def export_run(run: Path, folder: Path, *, bits: Bits, name: str) -> None:
+    """The static folder of what `train static` wrote in `run`, with its model card.
+
+    Raises ConfigError for a folder without a finished student.
+    """
+    from safetensors.numpy import load_file
+
+    from training.card import card
+
+    if not (run / "student.safetensors").is_file() or not (run / "run.json").is_file():
+        raise ConfigError(
+            f"{run}: holds no finished student (student.safetensors, run.json); "
+            "run tandem train static again with the same --out to finish it"
+        )
+    facts = json.loads((run / "run.json").read_text("utf-8"))
+    export_static(
+        load_file(run / "student.safetensors")["table"],
+        run / "tokenizer.json",
+        folder,
+        name=name,
+        bits=bits,
+        card=card(name, bits, facts),
+        facts={"seed": facts["settings"]["seed"], "teacher": facts["settings"]["teacher"]},
+    )

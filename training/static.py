@@ -85,7 +85,7 @@ def train_static(
     out.mkdir(parents=True, exist_ok=True)
     _same_run(settings, path, out)
     pairs = read_pairs(settings.corpora, seed=settings.seed, talk=say)
-    facts = _corpus_facts(pairs)
+    facts = {"settings": dataclasses.asdict(settings), **_corpus_facts(pairs)}
     pairs, held = pairs.split(settings.held_out, settings.seed)
     pairs = _with_unaccented(pairs, settings)
     say(f"{len(pairs)} pairs to train on, {len(held)} held out")
