@@ -86,7 +86,7 @@ class Browser:
     def text(self, css: str) -> str:
         return str(self._call("GET", f"/element/{self._find(css)}/text"))
 
-    def shows(self, css: str, beginning: str, seconds: float = 10) -> None:
+    def shows(self, css: str, beginning: str, seconds: float = 60) -> None:
         """Until an element's text begins so; a page may be on its way. Needs no JavaScript."""
         end, last = time.monotonic() + seconds, ""
         while time.monotonic() < end:
@@ -99,7 +99,7 @@ class Browser:
             time.sleep(0.05)
         raise AssertionError(f"{css} never began with {beginning!r}; it was: {last}")
 
-    def wait(self, script: str, seconds: float = 10) -> None:
+    def wait(self, script: str, seconds: float = 60) -> None:
         """Until a script's value is true."""
         end = time.monotonic() + seconds
         while not self.run(script):
@@ -138,7 +138,7 @@ class Browser:
         data = None if values is None else json.dumps(values).encode()
         request = urllib.request.Request(self.url + path, data, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             with error:
@@ -193,7 +193,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, grades: Path) -> Iterator[str
     )
     yield url
     process.terminate()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 0 and "Traceback" not in said
 
 

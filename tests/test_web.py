@@ -22,6 +22,7 @@ from indexer.schema import Document
 from retriever.retriever import Retriever
 from webui.app import create_app
 from webui.judgments import COLUMNS, Judgments
+from webui.live import Live
 from webui.view import direction, heading, number, source
 
 EVIL = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
@@ -418,6 +419,24 @@ def test_the_page_moves_to_a_new_commit(tmp_path: Path) -> None:
     assert "tandem_index_documents 3" in page(client, "/metrics")
 
 
+def test_a_newer_commit_is_looked_for_at_most_once_a_second(index: Path) -> None:
+    class Counting(Retriever):
+        looks = 0
+
+        def refresh(self) -> bool:
+            self.looks += 1
+            return super().refresh()
+
+    now = 100.0
+    retriever = Counting(Retriever.open(index).folder)
+    live = Live(retriever, lambda: None, interval=1.0, clock=lambda: now)
+    looks = []
+    for now in (100.0, 100.9, 101.0, 101.5, 101.9, 102.1):  # noqa: B007 (the clock reads it)
+        live.refresh()
+        looks.append(retriever.looks)
+    assert looks == [0, 0, 1, 1, 1, 2]
+
+
 def test_no_request_is_dropped_while_the_index_moves(tmp_path: Path) -> None:
     path = tmp_path / "index"
     build_index(path, DOCUMENTS, HashEncoder(), model="hash")
@@ -631,16 +650,16 @@ def test_serve_answers_and_ends_cleanly(index: Path, tmp_path: Path) -> None:
     try:
         url = re.search(r"http://127\.0\.0\.1:\d+/", process.stderr.readline())
         assert url
-        with urllib.request.urlopen(url.group() + "?q=hospital", timeout=30) as answer:
+        with urllib.request.urlopen(url.group() + "?q=hospital", timeout=120) as answer:
             assert b"Hospital of Prague" in answer.read()
             assert "server" not in {name.lower() for name in answer.headers}
         long = urllib.request.Request(url.group() + "?q=" + "%C4%8D" * 100_000)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(long, timeout=30)
+            urllib.request.urlopen(long, timeout=120)
         with refused.value as error:
             assert error.code == 400 and b"100,000 characters" in error.read()
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=30)
+        out, said = process.communicate(timeout=120)
     finally:
         process.kill()
         process.wait()
