@@ -5,6 +5,7 @@ A command's line of help stands here, so that `tandem --help` imports none of th
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,10 @@ COMMANDS = {
     "analyze": ("retriever.cli", "analyze", "Show what a text becomes: language, words, stems."),
     "doctor": ("retriever.doctor", "doctor", "Check this machine and say what to do."),
 }
+
+
+# What a person mends, not a programmer: a full disk, a file one may not touch, a terminal gone.
+WORLD = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EMFILE, errno.EIO}
 
 
 class LazyGroup(click.Group):
@@ -72,9 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `tandem search ... | head`
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as end:  # click ends with 1 when nobody reads on: `tandem search ... | head`
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(0)
+        raise
+    except OSError as error:
+        if error.errno not in WORLD:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        click.echo(f"Error: {error.strerror}{where}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -197,13 +197,9 @@ def _is_cached(model: str) -> bool:
 def _open_transformer(
     model: str, device: str, batch_size: int, query_prompt: str | None, passage_prompt: str | None
 ) -> TransformerEncoder:
-    try:
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils.logging import disable_progress_bar
-    except ImportError as error:
-        raise MissingExtra("sentence-transformers", "models", f"encoder {model}") from error
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # loading from disk takes a second
-    local = _local(model)
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise MissingExtra("sentence-transformers", "models", f"encoder {model}")
+    local = _local(model)  # asked before torch is imported, which takes seconds
     try:
         offline = local is not None or _is_cached(model)
     except Exception as error:  # the hub's client has a tree of errors, and its transport another
@@ -212,6 +208,10 @@ def _open_transformer(
             f"encoder {model}: not on this machine, and it could not be downloaded ({reason}); "
             "check the name and the network, or give the path of a folder that holds the model"
         ) from error
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # loading from disk takes a second
     try:
         loaded = SentenceTransformer(
             local or model,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,7 @@ from configs.errors import ConfigError, DocumentError
 from configs.options import config_options, index_option, json_option
 
 if TYPE_CHECKING:
-    from indexer.schema import Hit
+    from indexer.schema import Hit, Mode
 
 __all__ = ["analyze", "search"]
 
@@ -30,7 +30,11 @@ _BATCH = 256  # queries of a file that are encoded together
 @click.argument("query", required=False)
 @index_option
 @click.option("-k", "k", type=int, help="Hits wanted.  [default: 10]")
-@click.option("--mode", help="hybrid, dense (by meaning) or lexical (by words).  [default: hybrid]")
+@click.option(
+    "--mode",
+    type=click.Choice(["hybrid", "dense", "lexical"]),
+    help="By words and meaning, by meaning, or by words.  [default: hybrid]",
+)
 @click.option(
     "--lang",
     "langs",
@@ -57,7 +61,7 @@ def search(
     query: str | None,
     index_path: str,
     k: int | None,
-    mode: str | None,
+    mode: Mode | None,
     langs: tuple[str, ...],
     fields: tuple[str, ...],
     queries: str | None,
@@ -74,6 +78,7 @@ def search(
         raise click.UsageError("give a QUERY, or --queries FILE")
     from configs.load import load
     from configs.settings import Settings
+    from indexer.encoders import named_encoder
     from indexer.schema import Where
     from indexer.threads import limit
     from retriever.retriever import Retriever
@@ -82,12 +87,14 @@ def search(
     limit(settings.threads)
     pairs = [field.partition("=") for field in fields]
     if any(not equals for _, equals, _ in pairs):
-        raise ConfigError("--field: write it as NAME=VALUE")
+        raise click.UsageError("--field: write it as NAME=VALUE")
     where = Where(frozenset(langs), {name: value for name, _, value in pairs})
-    retriever = Retriever.open(index_path, settings=settings.search, device=settings.encoder.device)
-    started = time.perf_counter()
+    retriever = Retriever.open(
+        index_path, named_encoder(settings.encoder), settings.search, settings.encoder.device
+    )
     if query is not None:
-        hits = retriever.search(query, k, mode, where)  # type: ignore[arg-type]
+        started = time.perf_counter()
+        hits = retriever.search(query, k, mode, where)
         seconds = time.perf_counter() - started
         if as_json:
             for hit in hits:
@@ -97,48 +104,70 @@ def search(
         click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
         return
     assert queries is not None
-    asked = _batches(queries)
-    for batch in asked:
-        found = retriever.search_many([text for _, text in batch], k, mode, where)  # type: ignore[arg-type]
-        for (name, text), hits in zip(batch, found, strict=True):
+    refused = 0
+    for batch in _batches(queries):
+        good = []
+        for name, text, place in batch:
+            try:
+                retriever.check(text, mode, where)
+                good.append((name, text))
+            except ConfigError as error:
+                refused += 1
+                click.echo(f"passed over: {place}: {error}", err=True)
+        found = retriever.search_many([text for _, text in good], k, mode, where)
+        for (name, text), hits in zip(good, found, strict=True):
             for hit in hits:
-                if as_json:
-                    click.echo(
-                        json.dumps({"query_id": name, **_record(hit, text)}, ensure_ascii=False)
-                    )
-                else:
-                    click.echo(
-                        f"{name}\t{hit.rank}\t{hit.document.id}\t{hit.score:.4f}\t{hit.document.lang}\t{hit.document.title}"
-                    )
+                click.echo(_json_line(hit, name, text) if as_json else _line(hit, name))
+    if refused:
+        noun = "query" if refused == 1 else "queries"
+        click.echo(f"Error: {refused:,} {noun} passed over; the others are searched", err=True)
+        click.get_current_context().exit(1)
+
+
+def _json_line(hit: Hit, name: str, query: str) -> str:
+    return json.dumps({"query_id": name, **_record(hit, query)}, ensure_ascii=False)
+
+
+def _line(hit: Hit, name: str) -> str:
+    """query id, rank, document id, score, language, title; between tabs."""
+    document = hit.document
+    title = _printable(document.title)
+    return f"{name}\t{hit.rank}\t{document.id}\t{hit.score:.4f}\t{document.lang}\t{title}"
+
+
+def _printable(text: str) -> str:
+    """A document's text for a terminal: control characters, escape sequences among them, are blanks."""
+    return "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else " " for c in text)
 
 
 def _found(hits: Sequence[Hit]) -> str:
     return "1 hit" if len(hits) == 1 else f"{len(hits)} hits"
 
 
-def _batches(source: str) -> Iterator[list[tuple[str, str]]]:
-    """(id, query) of each line of a file, in batches. DocumentError names the line that has no query."""
+def _batches(source: str) -> Iterator[list[tuple[str, str, str]]]:
+    """(id, query, place) of each line of a file, in batches. DocumentError names a line without a query."""
     if source != "-" and not Path(source).is_file():
-        raise DocumentError(f"--queries {source}: no such file")
-    batch: list[tuple[str, str]] = []
-    opened: IO[str] = sys.stdin if source == "-" else Path(source).open(encoding="utf-8")  # noqa: SIM115
+        problem = "a folder, not a file" if Path(source).is_dir() else "no such file"
+        raise DocumentError(f"--queries {source}: {problem}")
+    place = "standard input" if source == "-" else source
+    with click.open_file(source, "rb") as lines:
+        numbered = enumerate(lines, 1)
+        while chunk := list(itertools.islice(numbered, _BATCH)):
+            yield [_query(line, number, place) for number, line in chunk if line.strip()]
+
+
+def _query(line: bytes, number: int, place: str) -> tuple[str, str, str]:
+    """(id, query, place) of a line: a query, or an id, a tab and a query."""
     try:
-        with contextlib.nullcontext(opened) if source == "-" else opened as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                name, tab, text = line.rstrip("\n").partition("\t")
-                entry = (name, text) if tab else (str(number), name)
-                if not entry[1].strip():
-                    raise DocumentError(f"{source}:{number}: the line has an id but no query")
-                batch.append(entry)
-                if len(batch) == _BATCH:
-                    yield batch
-                    batch = []
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"--queries {source}: not UTF-8: {error.reason}") from error
-    if batch:
-        yield batch
+        raise DocumentError(f"{place}:{number}: no UTF-8 at byte {error.start + 1}") from error
+    name, tab, query = text.partition("\t")
+    if not tab:
+        return str(number), text, f"{place}:{number}"
+    if not query.strip():
+        raise DocumentError(f"{place}:{number}: the line has an id but no query")
+    return name, query, f"{place}:{number}"
 
 
 def _record(hit: Hit, query: str) -> dict[str, Any]:
@@ -167,17 +196,18 @@ def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
         click.echo("Nothing found.")
     for hit in hits:
         document = hit.document
-        title = document.title or document.id
+        title = _printable(document.title) or document.id
         click.echo(
             f"{hit.rank:>3}. {click.style(title, bold=True)}  "
             f"{click.style('[' + (document.lang or '?') + ']', fg='cyan')}  {hit.score:.3f}  "
             f"{click.style(document.id, dim=True)}"
         )
         shown = "".join(
-            click.style(text, fg="yellow", bold=True) if marked else text
+            click.style(_printable(text), fg="yellow", bold=True) if marked else _printable(text)
             for text, marked in snippet(hit, query, 200)
         )
-        click.echo(f"     {shown}")
+        if shown:
+            click.echo(f"     {shown}")
         if explain:
             for side, part in hit.parts.items():
                 rank = f"rank {part.rank}" if part.rank is not None else "not in its list"

@@ -49,7 +49,6 @@ class Retriever:
         self._device = device
         self.settings = settings or SearchSettings()
         self._lock = threading.Lock()
-        _check(self.settings)
 
     @classmethod
     def open(
@@ -150,6 +149,10 @@ class Retriever:
         starts = np.cumsum([0, *(len(passages[id_]) for id_ in document_ids)])[:-1]
         return np.maximum.reduceat(scores, starts) if len(ids) else np.zeros(0)
 
+    def check(self, query: str, mode: Mode | None = None, where: Where | None = None) -> None:
+        """ConfigError when `search` would refuse this query, mode or filter."""
+        self._checked(query, mode, where)
+
     def _checked(self, query: str, mode: Mode | None, where: Where | None) -> Mode:
         chosen = mode or self.settings.mode
         if chosen not in get_args(Mode):
@@ -160,7 +163,13 @@ class Retriever:
                 "(search.max_query)"
             )
         if not any(map(str.isalnum, query)):
-            raise ConfigError(f"the query {query[:40]!r} has no word to search for")
+            raise ConfigError(
+                f"the query {query[:40]!r} has no word to search for; give at least one letter or digit"
+            )
+        if any("\ud800" <= character <= "\udfff" for character in query):
+            raise ConfigError(
+                f"the query {query[:40]!r} is not UTF-8; check the terminal's encoding"
+            )
         self._folder.check_where(where)
         return chosen
 
@@ -266,18 +275,6 @@ class _Found:
     row: int
     score: float
     parts: Mapping[str, Part]
-
-
-def _check(settings: SearchSettings) -> None:
-    chosen = settings.fusion
-    weights = {"lexical_weight": chosen.lexical_weight, "cross_language": chosen.cross_language}
-    weights |= {f"language_weights.{lang}": w for lang, w in chosen.language_weights.items()}
-    for key, weight in weights.items():
-        if not 0 <= weight <= 1:
-            raise ConfigError(f"search.fusion.{key} must lie between 0 and 1, not {weight}")
-    for key, value in (("pool", settings.pool), ("max_query", settings.max_query)):
-        if value < 1:
-            raise ConfigError(f"search.{key} must be at least 1, not {value}")
 
 
 def _check_k(k: int, offset: int) -> None:
