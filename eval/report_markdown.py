@@ -47,8 +47,9 @@ def as_markdown(report: Report) -> str:
 
 def pipes(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table whose columns stand under each other; figures to the right."""
+    header = [_cell(cell) for cell in header]
     body = [[_cell(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [list(header), *body]) for i in range(len(header))]
+    widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header))]
     right = [bool(body) and all(_is_figure(row[i]) for row in body) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
@@ -58,9 +59,7 @@ def pipes(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         return f"| {' | '.join(cells)} |"
 
     rule = [("-" * (w - 1) + ":") if r else "-" * w for w, r in zip(widths, right, strict=True)]
-    return "\n".join(
-        [line(list(header)), f"|{'|'.join(f' {r} ' for r in rule)}|", *map(line, body)]
-    )
+    return "\n".join([line(header), f"|{'|'.join(f' {r} ' for r in rule)}|", *map(line, body)])
 
 
 def _cell(text: str) -> str:

@@ -115,6 +115,6 @@ def _svg(figure: Any, salt: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     name = re.sub(r"\W+", "-", salt)
-    # matplotlib names its groups alike in every picture (figure_1, axes_1): make them this one's
-    text = re.sub(r'id="([a-z]+[0-9]*_[0-9]+)"', rf'id="{name}-\1"', text)
+    # several pictures stand in one page: what each calls by name gets the picture's own
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     return text.replace("<svg ", '<svg role="img" ', 1)

@@ -140,7 +140,7 @@ def choose(
     """The candidate of the highest mean over `queries`; the first of equals, so the current settings.
 
     A language with at least `enough` queries gets the weight that serves it best where that gains more
-    than one standard error of the mean over the common weight: less is likely to be chance.
+    than two standard errors of the mean over the common weight: less is likely to be chance.
     """
     best = max(table, key=lambda entry: round(math.fsum(table[entry][q] for q in queries), 9))
     chosen: dict[str, Candidate] = {}
@@ -161,7 +161,7 @@ def choose(
 def _beyond_error(gains: Sequence[float]) -> bool:
     mean = math.fsum(gains) / len(gains)
     spread = math.sqrt(math.fsum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1))
-    return mean > spread / math.sqrt(len(gains))
+    return mean > 2 * spread / math.sqrt(len(gains))
 
 
 def tune(
