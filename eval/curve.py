@@ -84,9 +84,12 @@ def command(template: str, pairs: Path, student: Path) -> list[str]:
             f"--train {template!r}: {' and '.join(missing)} must stand in it; each size puts its file of "
             "pairs and its student's folder there"
         )
+    try:
+        parts = shlex.split(template)
+    except ValueError as error:  # a quotation mark is not closed
+        raise ConfigError(f"--train {template!r}: {error}") from error
     words = [
-        word.replace("{pairs}", str(pairs)).replace("{student}", str(student))
-        for word in shlex.split(template)
+        word.replace("{pairs}", str(pairs)).replace("{student}", str(student)) for word in parts
     ]
     return [sys.executable, "-m", "tandem", "train", *words]
 
