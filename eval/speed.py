@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from retriever.retriever import Retriever
 
 from configs.errors import DocumentError
 from indexer.schema import Encoder, Mode
+from retriever.retriever import Retriever
 
 __all__ = [
     "Encoding",
