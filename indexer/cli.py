@@ -28,7 +28,7 @@ _SOURCES = """SOURCE is a .jsonl, .csv, .tsv, .txt, .md or .html file, gzipped o
     you like, title, url, lang and fields of your own. DaReCzech's TSV gives one document per url."""
 
 
-@click.group()
+@click.group(epilog="Example: tandem index build notes/ -o notes.index")
 def index() -> None:
     """Build, change, inspect and check an index folder."""
 

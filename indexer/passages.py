@@ -18,7 +18,8 @@ _SPACE = re.compile(r"\s+")
 
 def sentences(text: str) -> list[tuple[int, int]]:
     """(start, end) of each sentence, in order, together covering the text."""
-    borders = [match.end() for match in _BORDER.finditer(text) if match.end() > match.start()]
+    # Chinese and Japanese sentences follow each other without a space: such a border is empty.
+    borders = [match.end() for match in _BORDER.finditer(text)]
     edges = [0, *borders, len(text)]
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 

@@ -1,0 +1,148 @@
+"""The shape of the tree: who may import whom, what names are taken, and what --help may load."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BELOW = {
+    "configs": set(),
+    "indexer": {"configs"},
+    "retriever": {"configs", "indexer"},
+    "webui": {"configs", "indexer", "retriever"},
+    "training": {"configs", "indexer", "retriever"},
+    "eval": {"configs", "indexer", "retriever"},
+}  # type: dict[str, set[str]]
+TAKEN = {
+    "types", "io", "json", "logging", "queue", "utils", "helpers", "common", "core", "manager",
+}  # fmt: skip
+HEAVY = {
+    "torch", "faiss", "numpy", "sentence_transformers", "transformers", "flask", "tantivy", "scipy",
+    "sklearn", "matplotlib", "elasticsearch", "datasets", "tokenizers", "py3langid", "Stemmer",
+}  # fmt: skip
+FILES = [file for folder in BELOW for file in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Every module a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found.add(node.module or "")
+    return found
+
+
+def is_command_file(file: Path) -> bool:
+    return file.stem.startswith("cli") or file.stem in ("__main__", "doctor")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_go_one_way(file: Path) -> None:
+    layer = file.relative_to(ROOT).parts[0]
+    tree = ast.parse(file.read_text("utf-8"))
+    modules = imported(tree)
+    ours = {module.partition(".")[0] for module in modules} & {*BELOW, "tandem", "demo", "tests"}
+    assert ours <= BELOW[layer] | {layer}
+    plain = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    assert not any(name.partition(".")[0] == "eval" for name in plain), "it would hide the builtin"
+    if not is_command_file(file) and layer != "configs":
+        assert "configs.load" not in modules, "only command files read settings"
+
+
+def test_no_module_takes_a_name_that_says_nothing_or_hides_another() -> None:
+    names = {file.stem for file in FILES} | {p.name for p in ROOT.glob("*/*") if p.is_dir()}
+    assert not names & TAKEN
+
+
+def test_nothing_is_pickled_and_yaml_is_read_safely() -> None:
+    for file in FILES:
+        text = file.read_text("utf-8")
+        assert "pickle" not in imported(ast.parse(text)), file
+        assert "yaml.load(" not in text, file
+        assert "weights_only=False" not in text, file
+
+
+WALK = """
+import json, sys
+from click.testing import CliRunner
+import tandem
+shown, rows = [[]], []
+while shown:
+    path = shown.pop()
+    result = CliRunner().invoke(tandem.tandem, [*path, "--help"], prog_name="tandem")
+    assert result.exit_code == 0, (path, result.output, result.exception)
+    rows.append((path, result.output))
+    command, context = tandem.tandem, None
+    import click
+    context = click.Context(command)
+    for name in path:
+        command = command.get_command(context, name)
+    if isinstance(command, click.Group):
+        shown += [[*path, name] for name in command.list_commands(context)]
+    if len(rows) == 1:
+        first = sorted(sys.modules)
+print(json.dumps({"rows": rows, "modules": sorted(sys.modules), "first": first}))
+"""
+
+
+@pytest.fixture(scope="module")
+def walk() -> dict[str, list[list[str]]]:
+    """--help of every command, in a process of its own, and the modules it took."""
+    done = subprocess.run(
+        [sys.executable, "-c", WALK], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, list[list[str]]] = json.loads(done.stdout)
+    return found
+
+
+def test_help_loads_nothing_heavy(walk: dict[str, list[str]]) -> None:
+    assert not HEAVY & set(walk["modules"])
+
+
+def test_the_first_help_loads_no_folder_of_ours_but_configs(walk: dict[str, list[str]]) -> None:
+    loaded = {module.partition(".")[0] for module in walk["first"]}
+    assert not loaded & (set(BELOW) - {"configs"})
+    assert "yaml" not in loaded
+
+
+def test_every_command_has_help_and_an_example(walk: dict[str, list[list[str]]]) -> None:
+    paths = {" ".join(path) for path, _ in walk["rows"]}
+    assert {"index build", "index add", "index delete", "index info", "search", "serve"} <= paths
+    assert {"analyze", "doctor", "eval relevance", "train distill"} <= paths
+    for path, text in walk["rows"]:
+        usage, _, rest = text.partition("\n\n")
+        assert usage.startswith("Usage: tandem"), path
+        assert rest.strip().split("\n\n")[0].strip(), f"{path} says nothing"
+        assert not rest.lstrip().startswith("Options:"), f"{path} says nothing"
+        # a group that only lists its commands shows theirs
+        assert "Example" in text or "Commands:" in text, f"{path} shows no example"
+
+
+def test_every_option_says_what_it_does() -> None:
+    import tandem
+
+    waiting: list[tuple[str, click.Command]] = [("tandem", tandem.tandem)]
+    silent = []
+    while waiting:
+        path, command = waiting.pop()
+        context = click.Context(command)
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.help:
+                silent.append(f"{path} {option.opts[0]}")
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None, f"{path} {name} is listed but not there"
+                waiting.append((f"{path} {name}", inner))
+    assert silent == []
