@@ -96,13 +96,19 @@ class StudentSettings:
 
     model: str = ""
     """A folder or a sentence-transformers name; empty: a new body."""
+    body: str = ""
+    """A model whose layers are kept under the new `tokenizer`, each of whose tokens starts as a mean of
+    the body's words nearest to it; empty: layers of random weights."""
+    bridge: str = "default"
+    """The static student that tells which words are near (with `body`): `default`, or a folder."""
     architecture: Literal["bert", "distilbert"] = "bert"
     layers: int = 12
     width: int = 256
     """Width of the hidden layers; the feed-forward layers are four times as wide."""
     heads: int = 4
     tokenizer: str = ""
-    """The tokenizer.json (or a folder with one) of a new body; `tandem train tokenizer` makes one."""
+    """The tokenizer.json (or a folder with one) of a new body; `tandem train tokenizer` makes one, and
+    `default` is the one of the student in the package."""
     pooling: Literal["mean", "cls"] = "mean"
     """How a new body's token vectors become one."""
     max_tokens: int = 128

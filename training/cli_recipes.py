@@ -33,16 +33,17 @@ __all__ = ["distill", "infonce", "mnr", "rankcse", "relevance", "retromae", "sim
 F = TypeVar("F", bound=Callable[..., Any])
 
 RESUME = """A run that was stopped goes on when the same command is given again. The student goes to
-OUTPUT/model, its figures to OUTPUT/result.json and OUTPUT/log.jsonl."""
+OUT/model, its figures to OUT/result.json and OUT/log.jsonl."""
 
 
 def recipe_options(command: F) -> F:
     """What every recipe takes."""
     command = click.option(
         "-o",
-        "--output",
+        "--out",
+        "output",
         type=click.Path(path_type=Path, file_okay=False),
-        metavar="OUTPUT",
+        metavar="OUT",
         help="Folder of the run: student, checkpoints, log. Needed, but for --show.",
     )(command)
     command = click.option(
@@ -176,7 +177,7 @@ def _run(
         click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
         return
     if output is None:
-        raise click.UsageError("Missing option '-o' / '--output'.", click.get_current_context())
+        raise click.UsageError("Missing option '-o' / '--out'.", click.get_current_context())
     with _talking() as talk:
         result = run(output, talk)
     if as_json:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ from training.texts import read_texts
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Objective", "contrastive"]
+__all__ = ["Objective", "contrastive", "softmax_loss"]
 
 Objective = Literal["simcse", "rankcse", "infonce", "mnr"]
 Loss = Callable[[Rows], Tensor]
@@ -53,7 +53,7 @@ Loss = Callable[[Rows], Tensor]
 def contrastive(
     objective: Objective, settings: ContrastiveSettings, output: Path, talk: Talk = QUIET
 ) -> Result:
-    """Train the student of `settings` by `objective` into OUTPUT/model.
+    """Train the student of `settings` by `objective` into OUT/model.
 
     Raises ConfigError for a batch of one (it has no negatives) and for rankcse without a teacher.
     """
@@ -114,7 +114,7 @@ def _two_masks(
     settings: ContrastiveSettings,
 ) -> Loss:
     """SimCSE; RankCSE where `ranks`, the teacher's vectors (texts, dim), are given."""
-    nearest = _softmax_loss(model, settings.temperature, both_ways=False)
+    nearest = softmax_loss(model, settings.temperature, both_ways=False)
 
     def loss(rows: Rows) -> Tensor:
         batch = [texts[i] for i in rows]
@@ -153,7 +153,7 @@ def _two_texts(
 ) -> Loss:
     """InfoNCE of both sides; `fixed` are a teacher's vectors (pairs, dim) of the sources."""
     temperature = 0.05 if objective == "mnr" else settings.temperature
-    nearest = _softmax_loss(model, temperature, settings.both_ways)
+    nearest = softmax_loss(model, temperature, settings.both_ways)
 
     def loss(rows: Rows) -> Tensor:
         kept = _distinct(rows, pairs)
@@ -193,20 +193,25 @@ def _teacher_side(
     )
 
 
-def _softmax_loss(
-    model: SentenceTransformer, temperature: float, both_ways: bool
+def softmax_loss(
+    model: SentenceTransformer | None, temperature: float, both_ways: bool
 ) -> Callable[[list[Tensor]], Tensor]:
+    """The loss of [first (n, dim), second (n, dim)]: row i of both belong together.
+
+    That of sentence-transformers, which keeps `model` for its own trainer and does not ask it here.
+    """
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
+    kept = cast("SentenceTransformer", model)
     loss = (
         MultipleNegativesRankingLoss(
-            model,
+            kept,
             scale=1 / temperature,
             directions=("query_to_doc", "doc_to_query"),
             partition_mode="per_direction",
         )
         if both_ways
-        else MultipleNegativesRankingLoss(model, scale=1 / temperature)
+        else MultipleNegativesRankingLoss(kept, scale=1 / temperature)
     )
 
     def of(vectors: list[Tensor]) -> Tensor:

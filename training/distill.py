@@ -41,7 +41,7 @@ __all__ = ["distill"]
 
 
 def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Result:
-    """Train the student of `settings` into OUTPUT/model; goes on from OUTPUT/checkpoints.
+    """Train the student of `settings` into OUT/model; goes on from OUT/checkpoints.
 
     Raises ConfigError, before any training, when the widths differ and no projection is named.
     """
@@ -111,19 +111,38 @@ def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettin
     if settings.projection == "pca" and own < wanted:
         axes = principal_axes(targets, own)
         return _Lesson(MSELoss(model), narrowed(targets, axes), axes)
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.run.seed)
-        if settings.projection == "linear" and settings.sides == "both":
-            return _Lesson(MSELoss(model, projection_dim=wanted), targets)
-        if settings.projection == "dense":
-            layer = Dense(own, wanted, activation_function=torch.nn.Identity())
-            model.append(layer.to(model.device))
-            return _Lesson(MSELoss(model), targets)
+    if settings.projection == "linear" and settings.sides == "both":
+        lesson = MSELoss(model, projection_dim=wanted)
+        assert lesson.projection is not None
+        _start(lesson.projection, targets, settings.run.seed)
+        return _Lesson(lesson, targets)
+    if settings.projection == "dense":
+        layer = Dense(own, wanted, activation_function=torch.nn.Identity()).to(model.device)
+        _start(layer.linear, targets, settings.run.seed)
+        model.append(layer)
+        return _Lesson(MSELoss(model), targets)
     raise ConfigError(
         f"projection {settings.projection}: the teacher {settings.teacher} gives {wanted} dimensions "
         f"and the student {_name(settings.student)} {own}; set projection to pca (only to fewer), "
         "dense, or linear (with sides both)"
     )
+
+
+def _start(layer: torch.nn.Linear, targets: Matrix, seed: int) -> None:
+    """Set a layer to the teacher's width to the teacher's principal axes, where they are enough.
+
+    The student then starts out to learn its coordinates along these axes, which keeps cosines, and
+    learns much faster than through a random layer.
+    """
+    with torch.no_grad():
+        layer.bias.zero_()
+        if layer.in_features < layer.out_features:
+            axes = principal_axes(targets, layer.in_features)
+            layer.weight.copy_(torch.from_numpy(axes))
+        else:
+            generator = torch.Generator().manual_seed(seed)
+            noise = torch.randn(layer.weight.shape, generator=generator)
+            layer.weight.copy_(noise / layer.in_features**0.5)
 
 
 def _name(student: StudentSettings) -> str:

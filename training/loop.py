@@ -318,5 +318,5 @@ def _same_run(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -
     if different:
         raise ConfigError(
             f"{folder} holds a run with other settings: {'; '.join(different)}; "
-            "use the same ones to go on, or another --output to start anew"
+            "use the same ones to go on, or another --out to start anew"
         )

@@ -1,8 +1,8 @@
 """What a recipe leaves behind.
 
-OUTPUT/model/        the student: a folder that SentenceTransformer(path) opens
-OUTPUT/result.json   recipe, settings, seed, how it went
-OUTPUT/log.jsonl     figures by step;  OUTPUT/checkpoints/  to go on from
+OUT/model/        the student: a folder that SentenceTransformer(path) opens
+OUT/result.json   recipe, settings, seed, how it went
+OUT/log.jsonl     figures by step;  OUT/checkpoints/  to go on from
 """
 
 from __future__ import annotations

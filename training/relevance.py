@@ -88,7 +88,7 @@ def read_judged(path: str, limit: int = 0) -> list[Judged]:
 
 
 def relevance(settings: RelevanceSettings, output: Path, talk: Talk = QUIET) -> Result:
-    """Train the student of `settings` on graded documents into OUTPUT/model.
+    """Train the student of `settings` on graded documents into OUT/model.
 
     A step reads `run.batch_size` queries with at most `documents` of each, drawn anew.
     """

@@ -142,7 +142,7 @@ def visible(real: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def retromae(settings: RetromaeSettings, output: Path, talk: Talk = QUIET) -> Result:
-    """Pre-train the student of `settings` into OUTPUT/model.
+    """Pre-train the student of `settings` into OUT/model.
 
     Raises ConfigError for a student without a mask token or a body, and DocumentError for bad texts.
     """

