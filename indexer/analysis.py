@@ -35,7 +35,7 @@ _LETTERS = str.maketrans(
 _STRIPPED = re.compile(
     "[\u0300-\u036f\u064b-\u065f\u0670\u0591-\u05c7]"
 )  # accents, harakat, niqqud
-_UNSPACED = "\u2e80-\u2fdf\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\U00020000-\U0003134f"
+_UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\U00020000-\U0003134f"
 _RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _HANGUL = re.compile("[\uac00-\ud7af]")
 _REMEMBERED = 300_000  # words kept: some 90 MB, and all but the rarest words of a collection
