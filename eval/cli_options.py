@@ -130,13 +130,20 @@ def counter(length: int, label: str) -> Iterator[Callable[[int], None]]:
 
 
 def open_retriever(index_path: str, config: str | None, changes: Sequence[str]) -> Retriever:
-    """The index, searched as `search` and `serve` would with these settings."""
+    """The index, searched as `search` and `serve` would with these settings.
+
+    Its encoder remembers what it encoded: the same queries are searched by many systems.
+    """
     from configs.load import load
     from configs.settings import Settings
+    from eval.encoding import Remembering
+    from indexer.folder import IndexFolder
     from retriever.retriever import Retriever
 
     settings = load(Settings, config, changes)
-    return Retriever.open(index_path, settings=settings.search, device=settings.encoder.device)
+    device = settings.encoder.device
+    encoder = Remembering(IndexFolder.open(index_path, device=device).encoder)
+    return Retriever.open(index_path, encoder, settings.search, device)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ def _holds(
         )
         return True
     say(
-        f"Error: {measure} fell from {before:.4f} ({path}) to {after:.4f}; {len(worse)} queries got worse:"
+        f"Error: {measure} fell from {before:.4f} ({path}) to {after:.4f}; queries that got worse: {len(worse)}"
     )
     for query, old, new in worse:
         text = bench.judgments.queries[query].text if query in bench.judgments.queries else ""
