@@ -15,7 +15,7 @@ from configs.training_corpora import CorporaSettings, CorpusSettings
 from training.corpora import read_pairs, wrong_language
 from training.overlap import evaluation_texts, fold
 
-ROWS = [("a dog", "pes"), ("a cat", "kočka"), ("a  house ", "dům")]
+ROWS: list[tuple[str, ...]] = [("a dog", "pes"), ("a cat", "kočka"), ("a  house ", "dům")]
 
 
 def read(*paths: Path | str, **changes: object) -> list[tuple[str, str]]:
@@ -122,7 +122,11 @@ def test_a_text_of_an_evaluation_set_is_taken_out_and_counted(tmp_path: Path) ->
     held = tmp_path / "tatoeba"
     held.mkdir()
     tsv(held / "test.tsv", [("The dog barks!", "Der Hund bellt."), ("yes", "ja")])
-    rows = [("the DOG barks", "pes štěká"), ("yes", "ano"), ("A cat sleeps.", "Kočka spí.")]
+    rows: list[tuple[str, ...]] = [
+        ("the DOG barks", "pes štěká"),
+        ("yes", "ano"),
+        ("A cat sleeps.", "Kočka spí."),
+    ]
     tsv(tmp_path / "en-cs.tsv", rows)
     pairs = read_pairs(settings(tmp_path / "en-cs.tsv", exclude=(str(held),)))
     assert pairs.sources == ["yes", "A cat sleeps."]  # three letters make no leak

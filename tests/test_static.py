@@ -110,7 +110,8 @@ def test_the_fingerprint_is_of_the_content(folder: Path, tmp_path: Path) -> None
     bits = json.loads((folder / "config.json").read_text())["bits"]
     words = tmp_path / "words.json"
     export_static(TABLE, words, same, name="renamed", bits=bits)
-    export_static(TABLE * [[1], [1], [2], [1], [1], [-1]], words, other, name="words", bits=bits)
+    turned = TABLE * np.array([[1], [1], [2], [1], [1], [-1]], np.float32)
+    export_static(turned, words, other, name="words", bits=bits)
     first = StaticEncoder.load(folder)
     assert first.fingerprint == StaticEncoder.load(same).fingerprint
     assert first.fingerprint != StaticEncoder.load(other).fingerprint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def static(
     settings = load(StaticSettings, config, changes)
     from training.static import train_static
 
-    with click.progressbar(length=1, label="training", file=click.get_text_stream("stderr")) as bar:
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=1, label="training", file=sys.stderr, hidden=hidden) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.length = total

@@ -34,8 +34,8 @@ def quantised(table: NDArray[np.float32], bits: Bits) -> tuple[NDArray[Any], NDA
     """
     if bits == 16:
         return table.astype(np.float16), np.ones(len(table), np.float32)
-    top = np.abs(table).max(axis=1)  # (tokens,)
-    top = np.where(top > 0, top, 1.0).astype(np.float32)
+    top = np.abs(table).max(axis=1).astype(np.float32)  # (tokens,)
+    top[top == 0] = 1.0
     if bits == 8:
         scale = top / np.float32(127)
         return np.rint(table / scale[:, None]).astype(np.int8), scale
@@ -47,9 +47,9 @@ def quantised(table: NDArray[np.float32], bits: Bits) -> tuple[NDArray[Any], NDA
         tried = top * share / np.float32(7)
         error = _error(table, tried)
         better = error < best
-        best, scale = np.where(better, error, best), np.where(better, tried, scale)
+        best[better], scale[better] = error[better], tried[better]
     rows = (np.clip(np.rint(table / scale[:, None]), -7, 7) + 8).astype(np.uint8)
-    return rows[:, 0::2] | (rows[:, 1::2] << 4), scale.astype(np.float32)
+    return rows[:, 0::2] | (rows[:, 1::2] << 4), scale
 
 
 def _error(table: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:

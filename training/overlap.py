@@ -19,6 +19,8 @@ SUFFIXES = (".tsv", ".txt", ".jsonl", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 
 def fold(text: str) -> str:
     """A text as texts are compared: compatibility form, no case, no space, no punctuation."""
+    if text.isascii():
+        return NOT_WORD.sub("", text.lower())
     return NOT_WORD.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 

@@ -12,7 +12,7 @@ import json
 import math
 import random
 import unicodedata
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from configs.training_static import TokenizerSettings
 from training.corpora import Pairs
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, normalizers
 
 __all__ = ["UNKNOWN", "common_words", "lines_by_language", "sampled", "save", "train_tokenizer"]
 
@@ -126,9 +126,9 @@ def common_words(languages: Languages, settings: TokenizerSettings) -> dict[str,
     (Vietnamese "bệnh" became three pieces); a table of token vectors is better served by words. Han and
     kana, which are not written in words, are left to the unigram model.
     """
-    total: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
     for lines, weights in languages.values():
-        counts: Counter[str] = Counter()
+        counts: defaultdict[str, float] = defaultdict(float)
         for line, weight in zip(lines, weights, strict=True):
             for word in _words(line):
                 counts[word] += weight
@@ -162,7 +162,7 @@ class _Spaced(dict[int, str]):
 SPACED = _Spaced()
 
 
-def _normalizer(strip_accents: bool) -> object:
+def _normalizer(strip_accents: bool) -> normalizers.Normalizer:
     from tokenizers import Regex, normalizers
 
     steps: list[normalizers.Normalizer] = [normalizers.NFKC(), normalizers.Lowercase()]
