@@ -195,3 +195,11 @@ def test_a_folder_can_be_replaced_by_an_export(folder: Path, tmp_path: Path) -> 
     shutil.copytree(folder, tmp_path / "again")
     export_static(TABLE, folder / "tokenizer.json", tmp_path / "again", name="new", bits=8)
     assert StaticEncoder.load(tmp_path / "again").name == "new"
+
+
+def test_an_export_does_not_replace_what_is_no_student(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="no student"):
+        export_static(TABLE, folder / "tokenizer.json", tmp_path / "thesis", name="x")
+    assert (tmp_path / "thesis/chapter.txt").exists()

@@ -78,7 +78,14 @@ def test_a_student_learns_to_translate_sentences_it_never_saw(
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, 13))
     assert facts["held_out"]["forward"] > 0.9 and lines[-1]["loss"] < lines[0]["loss"]
-    export_run(tmp_path / "run", tmp_path / "student", bits=8, name="backwards")
+    licences = tmp_path / "README.md"
+    licences.write_text(
+        "| source | from | licence as found | text | pairs |\n|---|---|---|---|---|\n"
+        "| en-xx | nobody/words@1 | CC0 | words | xx 1500 |\n"
+    )
+    export_run(tmp_path / "run", tmp_path / "student", bits=8, name="backwards", licences=licences)
+    card = (tmp_path / "student/MODEL_CARD.md").read_text("utf-8")
+    assert "| en-xx | nobody/words@1 | CC0 | 1500 | 100.00% |" in card and "Seed 1." in card
     encoder = StaticEncoder.load(tmp_path / "student")
     fresh = [" ".join(WORDS[i : i + 3]) for i in range(0, 147, 3)]
     back = [" ".join(word[::-1] for word in text.split()) for text in fresh]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 __all__ = ["card", "source_facts"]
@@ -86,14 +84,3 @@ Held-out pairs of the training corpora (mean over languages): translation accura
 different texts {held.get("cosine", 0.0):.3f}; effective rank {held.get("rank", 0.0):.0f}.
 """
     return text + (f"\n{figures.strip()}\n" if figures else "")
-
-
-def write_card(run: Path, folder: Path, readme: Path, figures: Path | None) -> None:
-    """Write MODEL_CARD.md into a static folder, with licences from a data README and figures from a file."""
-    facts = json.loads((run / "run.json").read_text("utf-8"))
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    sources = source_facts(readme.read_text("utf-8"))
-    more = figures.read_text("utf-8") if figures else ""
-    (folder / "MODEL_CARD.md").write_text(
-        card(config["name"], config["bits"], facts, sources, more), "utf-8"
-    )

@@ -107,7 +107,25 @@ def static(
     help="Of each number of the table; 16 is float16.",
 )
 @click.option("--name", default="", help="What the student is called. Default: the folder's name.")
-def export(run: Path, out: Path, kind: str, bits: str, name: str) -> None:
+@click.option(
+    "--licences",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A Markdown table of the corpora (source, from, licence...), for the model card.",
+)
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Markdown that goes to the end of the model card.",
+)
+def export(
+    run: Path,
+    out: Path,
+    kind: str,
+    bits: str,
+    name: str,
+    licences: Path | None,
+    figures: Path | None,
+) -> None:
     """Write the student of a training folder, or a static folder, as a folder to use or to share.
 
     RUN is what `train static` wrote, or (for sentence-transformers) also a static student's folder.
@@ -115,7 +133,14 @@ def export(run: Path, out: Path, kind: str, bits: str, name: str) -> None:
     from training.export import export_run, export_sentence_transformers
 
     if kind == "static":
-        export_run(run, out, bits={"4": 4, "8": 8, "16": 16}[bits], name=name or out.name)  # type: ignore[arg-type]
+        export_run(
+            run,
+            out,
+            bits={"4": 4, "8": 8, "16": 16}[bits],  # type: ignore[arg-type]
+            name=name or out.resolve().name,
+            licences=licences,
+            figures=figures,
+        )
     elif (run / "model.safetensors").is_file():
         export_sentence_transformers(run, out)
     else:

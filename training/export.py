@@ -75,6 +75,7 @@ def export_static(
     """
     from safetensors.numpy import save_file
 
+    _refuse_other(folder)
     rows, scale = quantised(np.ascontiguousarray(table, dtype=np.float32), bits)
     scratch = folder.with_name(folder.name + ".part")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -115,6 +116,16 @@ def export_static(
         ) from error
 
 
+def _refuse_other(folder: Path) -> None:
+    """An export replaces a static student and nothing else."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model.safetensors").is_file():
+        raise ConfigError(
+            f"{folder}: holds something that is no student; name an empty or a new folder"
+        )
+    if folder.is_file():
+        raise ConfigError(f"{folder}: is a file; name a folder")
+
+
 def dequantised(folder: Path) -> NDArray[np.float32]:
     """The table of a static folder, (tokens, dim) float32, as its encoder sums it."""
     return StaticEncoder.load(folder).table()
@@ -145,14 +156,23 @@ def export_sentence_transformers(student: Path, folder: Path) -> None:
         shutil.copyfile(card, folder / "MODEL_CARD.md")
 
 
-def export_run(run: Path, folder: Path, *, bits: Bits, name: str) -> None:
+def export_run(
+    run: Path,
+    folder: Path,
+    *,
+    bits: Bits,
+    name: str,
+    licences: Path | None = None,
+    figures: Path | None = None,
+) -> None:
     """The static folder of what `train static` wrote in `run`, with its model card.
 
-    Raises ConfigError for a folder without a finished student.
+    `licences` is a Markdown file with a table of the corpora (source, from, licence as found...), and
+    `figures` one that goes to the end of the card. Raises ConfigError for a folder without a finished student.
     """
     from safetensors.numpy import load_file
 
-    from training.card import card
+    from training.card import card, source_facts
 
     if not (run / "student.safetensors").is_file() or not (run / "run.json").is_file():
         raise ConfigError(
@@ -166,6 +186,12 @@ def export_run(run: Path, folder: Path, *, bits: Bits, name: str) -> None:
         folder,
         name=name,
         bits=bits,
-        card=card(name, bits, facts),
+        card=card(
+            name,
+            bits,
+            facts,
+            source_facts(licences.read_text("utf-8")) if licences else None,
+            figures.read_text("utf-8") if figures else "",
+        ),
         facts={"seed": facts["settings"]["seed"], "teacher": facts["settings"]["teacher"]},
     )
