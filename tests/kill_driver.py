@@ -103,7 +103,7 @@ def _hook(how: str, at: float | str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     indexer.folder.reached = reached
-    indexer.build.reached = reached
+    vars(indexer.build)["reached"] = reached  # imported there by name
     if how == "call":
         sys.addaudithook(lambda event, _: count() if event.startswith(_FILES) else None)
     if how == "room":

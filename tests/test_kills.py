@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ Record = dict[str, Any]
 def drive(folder: Path, plan: list[Record]) -> list[Record]:
     file = folder / "plan.json"
     file.write_text(json.dumps(plan), "utf-8")
-    one = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     done = subprocess.run(
         [sys.executable, str(DRIVER), str(folder), str(file)],
         capture_output=True, text=True, env={**os.environ, **one},
@@ -187,7 +187,7 @@ def test_an_index_on_a_read_only_file_system_is_searched_and_refuses_every_chang
     build(path, items)
     mount("-o", "remount,ro", str(disk))
     assert problems(path, by_id(items)) == []
-    writers = [
+    writers: list[Callable[[], object]] = [
         lambda: add_documents(path, documents([50]), HashEncoder(16)),
         lambda: delete_documents(path, ["d1"]),
         lambda: compact(path),
