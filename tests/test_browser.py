@@ -56,11 +56,20 @@ class Browser:
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL"},
         }
-        session = self._call("POST", "", {"capabilities": {"alwaysMatch": wanted}})
+        try:
+            session = self._call("POST", "", {"capabilities": {"alwaysMatch": wanted}})
+        except BaseException:
+            self._end()
+            raise
         self.url += f"/{session['sessionId']}"
 
     def close(self) -> None:
-        self._call("DELETE", "")
+        try:
+            self._call("DELETE", "")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         self.process.terminate()
         self.process.wait()
         assert self.process.stdout is not None
@@ -290,6 +299,8 @@ def test_nothing_runs_over_the_edge(browser: Browser, site: str, width: int) -> 
             ".map(e => e.outerHTML.slice(0, 80))"
         )
         assert browser.run("return document.documentElement.scrollWidth") <= width, (address, wide)
+        hints = "return Array.from(document.querySelectorAll('.keys'), e => e.offsetWidth > 0)"
+        assert all(shown == (width > 640) for shown in browser.run(hints)), address
     browser.complaints()  # of the 400 and the 404 above
 
 

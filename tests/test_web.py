@@ -18,12 +18,12 @@ from configs.errors import BackendError, ConfigError, DocumentError, TandemError
 from configs.settings import SearchSettings
 from indexer.build import add_documents, build_index
 from indexer.encoders import HashEncoder
-from indexer.schema import Document
+from indexer.schema import Document, Hit, Part, Passage
 from retriever.retriever import Retriever
 from webui.app import create_app
 from webui.judgments import COLUMNS, Judgments
 from webui.live import Live
-from webui.view import direction, heading, number, source
+from webui.view import direction, heading, hit_view, number, source
 
 EVIL = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
 DOCUMENTS = [
@@ -231,6 +231,17 @@ def test_small_readings() -> None:
         "0.88",
         "4.50",
         "12.3",
+    ]
+
+
+def test_a_share_below_nothing_takes_no_room_in_the_bar() -> None:
+    document = Document("i", "some text", "", "", "en")
+    parts = {"dense": Part(0.1, 7, -0.2), "lexical": Part(9.0, 1, 0.3)}
+    hit = Hit(document, Passage("i", 0, "some text", 0, 9), 0.1, 1, parts)
+    shown = hit_view(hit, "text", None)
+    assert [(part.side, part.share, part.percent) for part in shown.parts] == [
+        ("dense", "-0.20", 0.0),
+        ("lexical", "0.30", 100.0),
     ]
 
 
