@@ -80,7 +80,7 @@ class RankBM25Index:
                 for name, value in where.fields.items():
                     allowed &= self._store.rows_with_field(name, value)[rows]
             found = [(str(self._rows[i]), float(scores[i])) for i in np.flatnonzero(allowed)]
-            rankings.append(sorted(found, key=lambda hit: (-hit[1], hit[0]))[:k])
+            rankings.append(sorted(found, key=lambda hit: (-hit[1], int(hit[0])))[:k])
         return rankings
 
     def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]:

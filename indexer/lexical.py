@@ -204,7 +204,7 @@ class LexicalIndex:
             limit = min(limit * 2, self._searcher.num_docs)
             found = self._run(prepared, limit)
         ranked = sorted(
-            ((str(row), score) for score, row in found), key=lambda hit: (-hit[1], hit[0])
+            ((str(row), score) for score, row in found), key=lambda hit: (-hit[1], int(hit[0]))
         )
         return ranked[:k]
 

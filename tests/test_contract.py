@@ -1,0 +1,227 @@
+"""One contract, every Index backend: FAISS Flat, HNSW and IVF-SQ8, tantivy, rank_bm25."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs.errors import ConfigError
+from configs.settings import DenseSettings, LexicalSettings
+from indexer.build import build_index, delete_documents
+from indexer.encoders import HashEncoder
+from indexer.folder import IndexFolder
+from indexer.schema import Document, Index, Where
+
+TOPICS = ["hospital", "castle", "river", "bread", "engine", "violin", "glacier", "harvest"]
+PLACES = ["prague", "vienna", "dhaka", "kyoto", "lima"]
+
+
+def documents() -> list[Document]:
+    """120 short English and Czech documents; a topic, a place, a number; 12 more that are all alike."""
+    found = []
+    for i in range(120):
+        topic, place = TOPICS[i % 8], PLACES[i % 5]
+        lang = "cs" if i % 3 == 0 else "en"
+        text = f"{topic} {topic} near {place} number{i:03}" + (" walnut" if i % 7 == 0 else "")
+        found.append(Document(f"doc-{i:03}", text, "", "", lang, {"place": place}))
+    found += [Document(f"same-{i:02}", "identical twin text", "", "", "en") for i in range(12)]
+    return found
+
+
+BACKENDS = {
+    "Flat": ("dense", DenseSettings(factory="Flat"), LexicalSettings()),
+    "HNSW32": ("dense", DenseSettings(factory="HNSW32"), LexicalSettings()),
+    "IVF4,SQ8": ("dense", DenseSettings(factory="IVF4,SQ8", probes=4), LexicalSettings()),
+    "tantivy": ("lexical", DenseSettings(factory="Flat"), LexicalSettings("tantivy")),
+    "rank_bm25": ("lexical", DenseSettings(factory="Flat"), LexicalSettings("rank_bm25")),
+}
+DELETED = ["doc-001", "doc-009", "same-03"]
+
+
+def built(path: Path, backend: str) -> IndexFolder:
+    _, dense, lexical = BACKENDS[backend]
+    build_index(path, documents(), HashEncoder(), model="hash", dense=dense, lexical=lexical)
+    return IndexFolder.open(path)
+
+
+def side(folder: IndexFolder, backend: str) -> Index:
+    return folder.dense if BACKENDS[backend][0] == "dense" else folder.lexical
+
+
+@pytest.fixture(scope="module", params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexFolder]:
+    opened = built(tmp_path_factory.mktemp("contract") / "index", backend)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def index(folder: IndexFolder, backend: str) -> Index:
+    return side(folder, backend)
+
+
+QUERIES = ["hospital near prague", "walnut", "number017", "identical twin", "bread engine kyoto"]
+
+
+def test_a_ranking_is_best_first_with_unique_ids(index: Index) -> None:
+    for ranking in index.search(QUERIES, 50):
+        scores = [score for _, score in ranking]
+        assert ranking
+        assert scores == sorted(scores, reverse=True)
+        assert len({id_ for id_, _ in ranking}) == len(ranking)
+        assert all(isinstance(id_, str) for id_, _ in ranking)
+
+
+def test_what_is_asked_for_is_found_first(index: Index, folder: IndexFolder) -> None:
+    ranking = index.search(["number017"], 5)[0]
+    assert folder.document_of([ranking[0][0]]) == ["doc-017"]
+
+
+def test_equal_scores_stand_in_the_order_of_ids(index: Index, folder: IndexFolder) -> None:
+    ranking = index.search(["identical twin text"], 12)[0]
+    assert len({score for _, score in ranking}) == 1
+    # a passage's id is its row; rows are compared as numbers
+    assert [int(id_) for id_, _ in ranking] == sorted(int(id_) for id_, _ in ranking)
+    found = folder.document_of([id_ for id_, _ in ranking])
+    assert sorted(found) == [f"same-{i:02}" for i in range(12)]
+
+
+def test_a_shorter_search_is_the_beginning_of_a_longer_one(index: Index, backend: str) -> None:
+    for query in QUERIES:
+        longest = index.search([query], 40)[0]
+        for k in (1, 3, 7, 11, 20):
+            shorter = index.search([query], k)[0]
+            assert [score for _, score in shorter] == [score for _, score in longest[:k]]
+            if backend not in ("HNSW32", "IVF4,SQ8"):  # which of equal passages they find is theirs
+                assert shorter == longest[:k], (query, k)
+
+
+def test_many_queries_are_answered_as_each_would_be(index: Index) -> None:
+    assert index.search(QUERIES, 10) == [index.search([query], 10)[0] for query in QUERIES]
+    assert index.search([], 10) == []
+
+
+def test_one_search_twice_is_one_result(index: Index) -> None:
+    assert index.search(QUERIES, 30) == index.search(QUERIES, 30)
+
+
+def test_k_beyond_the_collection_gives_all_there_is(index: Index, folder: IndexFolder) -> None:
+    ranking = index.search(["hospital"], 10**9)[0]
+    assert 15 <= len(ranking) <= len(folder)
+
+
+def test_score_is_what_search_gave(index: Index) -> None:
+    for query, ranking in zip(QUERIES, index.search(QUERIES, 40), strict=True):
+        ids = [id_ for id_, _ in ranking]
+        scores = index.score(query, ids)
+        assert scores.dtype == np.float64
+        assert scores.tolist() == [score for _, score in ranking]
+        assert index.score(query, ids[::-1]).tolist() == scores.tolist()[::-1]
+    assert index.score("hospital", []).tolist() == []
+
+
+def test_a_score_asked_for_alone_is_the_same(index: Index) -> None:
+    ranking = index.search(["bread near lima"], 10)[0]
+    for id_, score in ranking:
+        assert index.score("bread near lima", [id_]).tolist() == [score]
+
+
+def test_bounds_are_not_exceeded_and_do_not_depend_on_the_hits(index: Index) -> None:
+    for query in [*QUERIES, "number000 number001", "walnut walnut walnut"]:
+        low, high = index.bounds(query)
+        assert low < high
+        ranking = index.search([query], 200)[0]
+        assert all(score <= high for _, score in ranking)
+        assert index.bounds(query) == (low, high)
+
+
+def test_only_documents_of_the_languages_asked_for_are_found(
+    index: Index, folder: IndexFolder
+) -> None:
+    where = Where(frozenset(["cs"]))
+    ranking = index.search(["hospital near prague"], 200, where)[0]
+    assert ranking
+    assert set(folder.languages_of([id_ for id_, _ in ranking])) == {"cs"}
+    both = index.search(["hospital near prague"], 200, Where(frozenset(["cs", "en"])))[0]
+    assert both == index.search(["hospital near prague"], 200)[0]
+    assert index.search(["hospital"], 10, Where(frozenset(["bn"]))) == [[]]
+
+
+def test_a_filter_changes_no_score_and_no_order(index: Index, folder: IndexFolder) -> None:
+    everything = index.search(["hospital near prague"], 200)[0]
+    langs = folder.languages_of([id_ for id_, _ in everything])
+    expected = [hit for hit, lang in zip(everything, langs, strict=True) if lang == "cs"]
+    assert index.search(["hospital near prague"], 200, Where(frozenset(["cs"])))[0] == expected
+
+
+def test_only_documents_with_the_field_values_asked_for_are_found(
+    index: Index, folder: IndexFolder
+) -> None:
+    ranking = index.search(["hospital"], 200, Where(frozenset(), {"place": "lima"}))[0]
+    found = folder.documents(folder.document_of([id_ for id_, _ in ranking]))
+    assert ranking
+    assert {document.fields["place"] for document in found.values()} == {"lima"}
+    both = Where(frozenset(["cs"]), {"place": "lima"})
+    ids = folder.document_of([id_ for id_, _ in index.search(["hospital"], 200, both)[0]])
+    assert {d.lang for d in folder.documents(ids).values()} <= {"cs"}
+    assert index.search(["hospital"], 9, Where(frozenset(), {"place": "nowhere"})) == [[]]
+    assert index.search(["hospital"], 9, Where(frozenset(), {"colour": "red"})) == [[]]
+
+
+def test_a_query_without_words_finds_nothing(index: Index) -> None:
+    assert index.search(["", "  "], 5) == [[], []]
+
+
+def test_deleted_documents_are_never_found(backend: str, tmp_path: Path) -> None:
+    built(tmp_path / "index", backend).close()
+    delete_documents(tmp_path / "index", DELETED)
+    folder = IndexFolder.open(tmp_path / "index")
+    index = side(folder, backend)
+    for query in ["castle castle near vienna", "identical twin text", "number001", "number009"]:
+        for where in (None, Where(frozenset(["en", "cs"]))):
+            ids = folder.document_of([id_ for id_, _ in index.search([query], 500, where)[0]])
+            assert not set(ids) & set(DELETED)
+    twins = folder.document_of([id_ for id_, _ in index.search(["identical twin text"], 11)[0]])
+    assert len(twins) == 11
+    folder.close()
+
+
+def test_an_index_of_which_everything_was_deleted_finds_nothing(
+    backend: str, tmp_path: Path
+) -> None:
+    built(tmp_path / "index", backend).close()
+    delete_documents(tmp_path / "index", [document.id for document in documents()])
+    folder = IndexFolder.open(tmp_path / "index")
+    index = side(folder, backend)
+    assert index.search(["hospital", "twin"], 5) == [[], []]
+    assert index.search(["hospital"], 5, Where(frozenset(["en"]))) == [[]]
+    low, high = index.bounds("hospital")
+    assert low <= high
+    assert len(folder) == 0
+    folder.close()
+
+
+def test_neighbours_refuse_to_give_none(folder: IndexFolder) -> None:
+    with pytest.raises(ConfigError, match="k must be at least 1"):
+        folder.dense.neighbours(HashEncoder().encode(["hospital"]), 0)
+
+
+def test_tantivy_and_rank_bm25_agree_on_short_passages(tmp_path: Path) -> None:
+    lucene = built(tmp_path / "tantivy", "tantivy")
+    reference = built(tmp_path / "reference", "rank_bm25")
+    for query in QUERIES:
+        theirs = reference.lexical.search([query], 200)[0]
+        ours = lucene.lexical.search([query], 200)[0]
+        assert [id_ for id_, _ in ours] == [id_ for id_, _ in theirs], query
+        assert np.allclose([s for _, s in ours], [s for _, s in theirs], rtol=2e-3), query
+        assert lucene.lexical.bounds(query) == pytest.approx(reference.lexical.bounds(query))
+    lucene.close()
+    reference.close()
