@@ -108,11 +108,8 @@ def read_split(prefix: str, langs: tuple[str, str] | None = None) -> Split:
     gold = None
     if any(Path(f"{prefix}.gold{ending}").is_file() for ending in ("", ".gz")):
         gold = read_gold(_file(f"{prefix}.gold"))
-        unknown = [
-            pair
-            for pair in sorted(gold)
-            if pair[0] not in once | source.keys() or pair[1] not in twice | target.keys()
-        ]
+        sources, targets = source.keys() | once, target.keys() | twice
+        unknown = [p for p in sorted(gold) if p[0] not in sources or p[1] not in targets]
         if unknown:
             raise DocumentError(
                 f"{prefix}.gold: {len(unknown)} of {len(gold)} pairs name a sentence that is not in the "
