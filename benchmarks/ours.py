@@ -82,7 +82,7 @@ def opening(folder: str, query_file: str) -> dict[str, Any]:
         "import_seconds": round(imported - begun, 4),
         "open_seconds": round(opened - imported, 4),
         "first_query_seconds": round(first - opened, 4),
-        "open_and_first_seconds": round(first - imported, 4),
+        "open_and_first_ms": round(1000 * (first - imported), 2),
     }
 
 
