@@ -31,7 +31,7 @@ from indexer.schema import Matrix
 from training.batches import Rows, plan, shuffled, steps_of
 from training.corpora import Pairs, read_pairs
 from training.device import pick_device
-from training.embed import sentence_vectors
+from training.embed import full_precision, sentence_vectors
 from training.heldout import Translated, open_held_out, texts_of
 from training.loop import Task, train
 from training.losses import listmle, listnet, ranking_consistency, similarities
@@ -120,13 +120,16 @@ def _two_masks(
         batch = [texts[i] for i in rows]
         # one forward pass of 2n texts: each half has masks of its own
         first, second = sentence_vectors(model, batch * 2).chunk(2)
-        total = nearest([first, second])
-        if ranks is None:
-            return total
-        taught = ranks[torch.from_numpy(rows)].to(first.device)
-        consistent = ranking_consistency(first, second, settings.temperature)
-        ranked = _ranking(similarities(first, second), similarities(taught, taught), settings)
-        return total + settings.consistency_weight * consistent + settings.ranking_weight * ranked
+        with full_precision(first.device):
+            total = nearest([first, second])
+            if ranks is None:
+                return total
+            taught = ranks[torch.from_numpy(rows)].to(first.device)
+            consistent = ranking_consistency(first, second, settings.temperature)
+            ranked = _ranking(similarities(first, second), similarities(taught, taught), settings)
+            return (
+                total + settings.consistency_weight * consistent + settings.ranking_weight * ranked
+            )
 
     return loss
 
@@ -162,7 +165,8 @@ def _two_texts(
             first = sentence_vectors(model, [pairs.sources[i] for i in kept])
         else:
             first = fixed[torch.tensor(kept)].to(second.device)
-        return nearest([first, second])
+        with full_precision(second.device):
+            return nearest([first, second])
 
     return loss
 

