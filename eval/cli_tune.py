@@ -68,12 +68,15 @@ def tune(
     what words alone or meaning alone reach. Without a win no profile is written and the exit code is 1.
     """
     from eval.relevance import measures_for
+    from eval.sides import remembering
     from eval.tune import candidates
     from eval.tune import tune as choose
+    from retriever.retriever import Retriever
 
     if index_path is None:
         raise click.UsageError("name the index to tune on with -i INDEX")
-    retriever = open_retriever(index_path, config, changes)
+    opened = open_retriever(index_path, config, changes)
+    retriever = Retriever(remembering(opened.folder), opened.settings)
     bench = open_bench(
         judgments,
         queries,

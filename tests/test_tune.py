@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
 from configs.errors import DocumentError
-from configs.settings import FusionSettings
-from eval.tune import Candidate, candidates, choose, folds_of, settings_of, tune
+from configs.settings import FusionSettings, SearchSettings
+from eval.sides import remembering
+from eval.tune import Candidate, Method, candidates, choose, folds_of, settings_of, tune
+from indexer.build import build_index
+from indexer.encoders import HashEncoder
+from indexer.schema import Document
+from retriever.retriever import Retriever
 
 LOW = Candidate("convex", 0.2, 0.3, 60)
 HIGH = Candidate("convex", 0.8, 0.3, 60)
@@ -33,6 +39,24 @@ def test_folds_hold_every_query_once_and_spread_the_languages() -> None:
     ] * 5
     assert folds_of(languages) == folds
     assert folds_of(languages, seed=1) != folds
+
+
+def test_sides_that_remember_give_the_same_rankings(tmp_path: Path) -> None:
+    texts = ("bread from flour", "an engine and its fuel", "bread and fuel")
+    documents = [Document(f"d{n}", text, "", "", "en") for n, text in enumerate(texts)]
+    build_index(tmp_path / "index", documents, HashEncoder(64))
+    plain = Retriever.open(tmp_path / "index")
+    kept = Retriever(remembering(plain.folder))
+    queries = ["bread", "fuel", "bread"]
+    methods: tuple[Method, ...] = ("convex", "minmax", "rrf", "convex")
+    for method in methods:
+        settings = SearchSettings(fusion=FusionSettings(method=method))
+        ours, theirs = kept.with_settings(settings), plain.with_settings(settings)
+        assert ours.rank(queries, 3) == theirs.rank(queries, 3)
+        assert (
+            ours.score("fuel", ["d0", "d1"]).tolist() == theirs.score("fuel", ["d0", "d1"]).tolist()
+        )
+    assert kept.folder.document_of(["0"]) == plain.folder.document_of(["0"])
 
 
 def test_too_few_queries_are_refused() -> None:
