@@ -202,7 +202,7 @@ def test_an_overwrite_that_was_given_up_does_not_stand_in_the_way_of_an_add(
     build_index(tmp_path, ITEMS, CountingEncoder(), passages=SPLIT)
     with pytest.raises(Broken):
         build_index(tmp_path, ITEMS, BreakingEncoder(2), overwrite=True)  # passages of 1,000
-    with pytest.raises(IndexFolderError, match="passages.size was 1000 and is now 60"):
+    with pytest.raises(IndexFolderError, match=r"passages\.size was 1000 and is now 60"):
         add_documents(tmp_path, documents([300]), CountingEncoder())
     add_documents(tmp_path, documents([300]), CountingEncoder(), restart=True)
     assert problems(tmp_path, by_id([*ITEMS, document(300)])) == []
