@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Analysis", "analyse", "fold", "query_terms", "tokens"]
+__all__ = ["Analysis", "analyse", "fold", "query_terms", "tokens", "word_terms"]
 
 STEMMERS = {
     "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
@@ -103,19 +103,25 @@ def _terms(word: str, lang: str) -> tuple[str, str]:
 _remembered: dict[tuple[str, str], tuple[str, str]] = {}  # (language, word) -> its terms
 
 
-def analyse(text: str, lang: str) -> Analysis:
-    """Both streams of `text`, in the order of the text. Words are remembered between calls."""
+def word_terms(word: str, lang: str) -> tuple[str, str]:
+    """(words, stems) of one written word, terms between spaces; remembered between calls."""
     global _remembered
-    if len(_remembered) > _REMEMBERED:
-        _remembered = {}  # not cleared: another thread may be reading it
+    terms = _remembered.get((lang, word))
+    if terms is None:
+        terms = _terms(word, lang)
+        if len(_remembered) > _REMEMBERED:
+            _remembered = {}  # not cleared: another thread may be reading it
+        if len(word) <= 24:
+            _remembered[lang, word] = terms
+    return terms
+
+
+def analyse(text: str, lang: str) -> Analysis:
+    """Both streams of `text`, in the order of the text."""
     known = _remembered
     words, stems = [], []
     for word in _word().findall(text):
-        terms = known.get((lang, word))
-        if terms is None:
-            terms = _terms(word, lang)
-            if len(word) <= 24:
-                known[lang, word] = terms
+        terms = known.get((lang, word)) or word_terms(word, lang)
         words.append(terms[0])
         stems.append(terms[1])
     return Analysis(" ".join(filter(None, words)), " ".join(filter(None, stems)))

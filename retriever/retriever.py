@@ -195,31 +195,21 @@ class Retriever:
                 break
             size *= 4
             pools = _pools(folder, queries, size, chosen, where)
-        return [_named(folder, entries, wanted) for entries in found]
+        return [_named(folder, best, wanted, chosen) for best in found]
 
-    def _best(self, folder: IndexFolder, query: str, pool: _Pool, mode: Mode) -> list[_Entry]:
+    def _best(self, folder: IndexFolder, query: str, pool: _Pool, mode: Mode) -> _Best:
         """Each document's best passage, best first; ties by passage."""
-        if not pool.ids:
-            return []
+        rows = np.array([int(id_) for id_ in pool.ids], np.int64)
+        if not len(rows):
+            none = np.zeros(0)
+            return _Best(pool, fusion.Fused(none, none), none, rows, rows, rows)
         fused = self._fused(folder, query, pool, mode)
         score = fused.score
-        rows = np.array([int(id_) for id_ in pool.ids], np.int64)
         documents = folder.store.documents_of(rows)
         order = np.lexsort((rows, -score))  # best first
         _, first = np.unique(documents[order], return_index=True)
-        entries = []
-        for i in order[np.sort(first)].tolist():
-            parts: dict[str, Part] = {}
-            if mode != "lexical":
-                parts["dense"] = Part(
-                    float(pool.dense[i]), _rank(pool.dense_ranks[i]), float(fused.dense[i])
-                )
-            if mode != "dense":
-                parts["lexical"] = Part(
-                    float(pool.lexical[i]), _rank(pool.lexical_ranks[i]), float(fused.lexical[i])
-                )
-            entries.append(_Entry(int(documents[i]), int(rows[i]), float(score[i]), parts))
-        return entries
+        places = order[np.sort(first)]
+        return _Best(pool, fused, score[places], places, documents[places], rows[places])
 
     def _fused(self, folder: IndexFolder, query: str, pool: _Pool, mode: Mode) -> fusion.Fused:
         none = np.zeros(len(pool.ids))
@@ -257,18 +247,39 @@ class Retriever:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """A document by its number, at its best passage's row."""
+class _Best:
+    """Documents of one query, each at its best passage, best first; (documents,) each."""
 
-    number: int
-    row: int
-    score: float
-    parts: Mapping[str, Part]
+    pool: _Pool
+    fused: fusion.Fused
+    scores: Scores
+    places: NDArray[np.int64]
+    """Where the passage stands in the pool."""
+    numbers: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def parts(self, place: int, mode: Mode) -> dict[str, Part]:
+        pool, fused = self.pool, self.fused
+        parts: dict[str, Part] = {}
+        if mode != "lexical":
+            parts["dense"] = Part(
+                float(pool.dense[place]), _rank(pool.dense_ranks[place]), float(fused.dense[place])
+            )
+        if mode != "dense":
+            parts["lexical"] = Part(
+                float(pool.lexical[place]),
+                _rank(pool.lexical_ranks[place]),
+                float(fused.lexical[place]),
+            )
+        return parts
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An entry whose document id is known."""
+    """A document found: its id and number, and its best passage's row."""
 
     id: str
     number: int
@@ -354,13 +365,18 @@ def _ranked(pool: _Pool) -> _Pool:
     return _Pool(pool.ids, pool.dense, pool.lexical, ranks[0], ranks[1])
 
 
-def _named(folder: IndexFolder, entries: list[_Entry], wanted: int) -> list[_Found]:
+def _named(folder: IndexFolder, best: _Best, wanted: int, mode: Mode) -> list[_Found]:
     """The best `wanted`, with their ids; equal scores in the order of the ids."""
-    end = min(wanted, len(entries))
-    while end < len(entries) and entries[end].score == entries[end - 1].score:
+    end = min(wanted, len(best))
+    while end < len(best) and best.scores[end] == best.scores[end - 1]:
         end += 1  # ties at the border are settled by id, so their ids are needed too
-    ids = folder.store.ids([entry.number for entry in entries[:end]])
-    found = [_Found(ids[e.number], e.number, e.row, e.score, e.parts) for e in entries[:end]]
+    columns = (best.numbers, best.rows, best.scores, best.places)
+    entries = list(zip(*(column[:end].tolist() for column in columns), strict=True))
+    ids = folder.store.ids([number for number, *_ in entries])
+    found = [
+        _Found(ids[number], number, row, score, best.parts(place, mode))
+        for number, row, score, place in entries
+    ]
     found.sort(key=lambda entry: (-entry.score, entry.id))
     return found[:wanted]
 

@@ -6,7 +6,9 @@ language: what the search by words would match. The text is given as segments, n
 
 from __future__ import annotations
 
-from indexer.analysis import analyse, fold, query_terms, tokens
+import functools
+
+from indexer.analysis import fold, query_terms, tokens, word_terms
 from indexer.schema import Hit
 
 __all__ = ["marks", "snippet"]
@@ -16,31 +18,41 @@ def marks(text: str, query: str, lang: str) -> list[tuple[int, int]]:
     """(start, end) of each word of `text` that the query names, in order."""
     words, stems = query_terms(query, [lang])
     wanted_words, wanted_stems = set(words), set(stems)
-    short = {word for word in wanted_words if len(word) == 1 and word.isascii()}
+    short = _unmarked(query, wanted_words)
     found = []
     for word, start, end in tokens(text):
-        terms = analyse(word, lang)
-        mine = terms.words.split()
-        if len(mine) > 1:  # a script without spaces: the characters of the matching bigrams
+        mine, stem = word_terms(word, lang)
+        if " " in mine:  # a script without spaces: the characters of the matching bigrams
             found += _bigram_marks(text, start, end, wanted_words)
-        elif (
-            mine
-            and mine[0] not in short
-            and (mine[0] in wanted_words or (terms.stems in wanted_stems and len(terms.stems) > 1))
+        elif mine not in short and (
+            mine in wanted_words or (mine and stem in wanted_stems and len(stem) > 1)
         ):
             found.append((start, end))
     return found
 
 
+def _unmarked(query: str, words: set[str]) -> set[str]:
+    """Words that say nothing of a hit: single letters, and in a longer query its "how", "to" and "the"."""
+    little = {fold(word) for word, _, _ in tokens(query) if len(word) <= 3 and word.islower()}
+    letters = {word for word in words if len(word) == 1 and word.isascii()}
+    return letters | little if len(words - little) >= 2 else letters
+
+
 def _bigram_marks(text: str, start: int, end: int, wanted: set[str]) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     for i in range(start, end - 1):
-        if fold(text[i : i + 2]) in wanted:
+        if _folded(text[i : i + 2]) in wanted:
             if runs and runs[-1][1] >= i:
                 runs[-1] = (runs[-1][0], i + 2)
             else:
                 runs.append((i, i + 2))
     return runs
+
+
+@functools.lru_cache(maxsize=65_536)
+def _folded(pair: str) -> str:
+    """Two characters, folded; the same few come again and again."""
+    return fold(pair)
 
 
 def snippet(hit: Hit, query: str, length: int = 280) -> list[tuple[str, bool]]:
