@@ -32,6 +32,7 @@ MAX_ID = 512  # characters
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ID = ("id", "_id", "doc_id", "docid", "docno", "ID")
+_ARRAY = "a JSON array; one object a line is expected: jq -c '.[]' FILE > FILE.jsonl"
 _OWN = {"id", "text", "title", "url", "lang", "fields"}
 _TEXT_FILES = {".txt", ".md", ".markdown", ".html", ".htm"}
 _LINE_FILES = {".jsonl", ".json", ".ndjson", ".csv", ".tsv"}
@@ -213,16 +214,16 @@ def _json_lines(raw: Iterable[bytes], place: str, on_reject: OnReject) -> Iterat
         except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
             problem = f"no JSON: {error}"
             if number == 1 and line.lstrip().startswith("["):
-                problem = (
-                    "a JSON array; one object a line is expected: jq -c '.[]' FILE > FILE.jsonl"
-                )
+                problem = _ARRAY
             on_reject(Reject(f"{place}:{number}", problem, line.rstrip("\n")))
             continue
         if not isinstance(record, dict):
             on_reject(
                 Reject(
                     f"{place}:{number}",
-                    f"a JSON object is expected, not {type(record).__name__}",
+                    _ARRAY
+                    if isinstance(record, list)
+                    else f"a JSON object is expected, not {type(record).__name__}",
                     line.rstrip("\n"),
                 )
             )

@@ -1,0 +1,103 @@
+"""`tandem search` and `tandem analyze` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from indexer.build import build_index
+from indexer.encoders import HashEncoder
+from indexer.schema import Document
+from tests.commands import Command, runner
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Command:
+    return runner(capsys)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("search") / "index"
+    documents = [
+        Document(
+            "cs-1", "Nemocnice v Praze je otevřena.", "Nemocnice", "", "cs", {"kind": "place"}
+        ),
+        Document("en-1", "The hospital in Prague is open.", "Hospital", "http://h", "en"),
+        Document("evil", "red \x1b[31malert\x07 owl", "Title\twith\x1b[2J tab", "", "en"),
+    ]
+    build_index(path, documents, HashEncoder(), model="hash")
+    return path
+
+
+def test_hits_are_shown_best_first_with_language_score_id_and_snippet(
+    run: Command, index: Path
+) -> None:
+    ended = run("search", "nemocnice v Praze", "-i", index)
+    first, second = ended.out.splitlines()[:2]
+    assert first.startswith("  1. Nemocnice  [cs]  ")
+    assert first.endswith("  cs-1")
+    assert second == "     Nemocnice v Praze je otevřena."
+    assert ended.err.startswith("3 hits in ")
+
+
+def test_explain_shows_both_sides(run: Command, index: Path) -> None:
+    out = run("search", "nemocnice", "-i", index, "--explain", "-k", 1).out
+    assert "meaning  dense    score" in out
+    assert "words    lexical  score" in out
+    assert "rank 1" in out
+
+
+def test_json_is_a_hit_a_line(run: Command, index: Path) -> None:
+    ended = run("search", "hospital", "-i", index, "--json", "-k", 2)
+    records = [json.loads(line) for line in ended.out.splitlines()]
+    assert [record["rank"] for record in records] == [1, 2]
+    assert records[0]["id"] == "en-1"
+    assert records[0]["url"] == "http://h"
+    assert set(records[0]["parts"]) == {"dense", "lexical"}
+    assert ended.err == ""
+
+
+def test_filters(run: Command, index: Path) -> None:
+    def found(*options: str) -> list[str]:
+        out = run("search", "hospital nemocnice", "-i", index, "--json", *options).out
+        return sorted(json.loads(line)["id"] for line in out.splitlines())
+
+    assert found("--lang", "cs") == ["cs-1"]
+    assert found("--lang", "cs", "--lang", "en") == ["cs-1", "en-1", "evil"]
+    assert found("--field", "kind=place") == ["cs-1"]
+    assert found("--field", "kind=animal") == []
+
+
+def test_nothing_found_is_said(run: Command, index: Path) -> None:
+    ended = run("search", "zzz", "-i", index, "--lang", "ja")
+    assert (ended.code, ended.out) == (0, "Nothing found.\n")
+
+
+def test_queries_of_a_file(run: Command, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text("q1\tnemocnice\nhospital\n")
+    lines = run("search", "-i", index, "--queries", tmp_path / "q.tsv", "-k", 1).out.splitlines()
+    assert [line.split("\t")[:3] for line in lines] == [["q1", "1", "cs-1"], ["2", "1", "en-1"]]
+
+
+def test_escape_sequences_of_a_document_do_not_reach_the_terminal(
+    run: Command, index: Path, tmp_path: Path
+) -> None:
+    out = run("search", "owl alert", "-i", index).out
+    (tmp_path / "q").write_text("owl\n")
+    out += run("search", "-i", index, "--queries", tmp_path / "q", "-k", 1).out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert out.splitlines()[-1].count("\t") == 5
+
+
+def test_analyze_shows_language_words_and_stems(run: Command) -> None:
+    lines = run("analyze", "Nové počítače v nemocnici").out.splitlines()
+    assert lines[0].startswith("language  cs (Czech); likely: Czech ")
+    assert lines[1].split() == ["text", "as", "written", "stems"]
+    assert lines[3].split()[:2] == ["počítače", "pocitace"]
+    record = json.loads(run("analyze", "--lang", "de", "Häuser", "--json").out)
+    assert record["lang"] == "de"
+    assert record["words"] == [{"word": "Häuser", "words": ["hauser"], "stems": ["haus"]}]
