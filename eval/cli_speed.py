@@ -163,7 +163,7 @@ def _own_queries(retriever: Retriever, count: int) -> list[str]:
 @click.command(
     epilog="Example: tandem eval curve en-cs.tsv.xz --sizes 1000,5000,25000 -o curve "
     "--tatoeba tatoeba.eng-ces.tsv.gz "
-    "--train 'distill --set corpora.files=[{path: {pairs}}] -o {student}'"
+    "--train 'distill --set \"corpora.files=[{path: {pairs}}]\" -o {student}'"
 )
 @click.argument("pairs")
 @click.option("--sizes", required=True, metavar="N,N,...", help="Training pairs of each student.")
