@@ -57,7 +57,11 @@ __all__ = ["Report", "add_documents", "build_index", "compact", "delete_document
 
 BATCH = 1024  # documents prepared, encoded and written at a time
 _WORTH_WORKERS = 4 * BATCH  # fewer documents are done before a worker process has started
-_CALIBRATION = 1000  # passages whose mean cosine stands for unrelated ones
+_CALIBRATION, _ASKED, _WORDS = (
+    1000,
+    128,
+    8,
+)  # passages, pseudo-queries and their words: see _background
 
 Spans = list[tuple[int, int]]
 Prepared = tuple[str, Spans, list[Analysis]]  # language, passages, their terms
@@ -469,7 +473,7 @@ class _Writer:
             order,
             self.encoder.dim,
         )
-        manifest = self.finish(segment.documents, segment.passages)
+        manifest = self.finish(segment.documents, segment.passages, calibrate=self.base is None)
         return self._report(counts, manifest, segment.passages, start)
 
     def rewrite(self, base: IndexFolder, progress: Progress | None) -> Report:
@@ -574,10 +578,12 @@ class _Writer:
         self.documents += len(entries)
         segment.add(entries)
 
-    def finish(self, documents: int, passages: int = 0, keep_journal: bool = False) -> Manifest:
+    def finish(
+        self, documents: int, passages: int = 0, keep_journal: bool = False, calibrate: bool = False
+    ) -> Manifest:
         """Close every file of the commit and make it the folder's newest.
 
-        `keep_journal`: it is of another, interrupted build or add, which can still be resumed.
+        `calibrate`: the encoder is at hand to find the background. `keep_journal`: it is of another, interrupted build or add, which can still be resumed.
         """
         reached("segment written")
         segments = list(self.template.segments)
@@ -600,7 +606,9 @@ class _Writer:
         try:
             dense = self._dense(store)
             reached("dense written")
-            background = _background(store)
+            background = self.template.encoder.background
+            if calibrate:
+                background = _background(store, self.encoder)
         finally:
             store.close()
         langs = {lang: n for lang, n in self.languages.most_common() if n > 0}
@@ -685,13 +693,25 @@ def _arrange(journal: Path, target: Path, order: Sequence[NDArray[np.int64]], di
             out.write(np.ascontiguousarray(vectors[rows[start : start + 65_536]]).tobytes())
 
 
-def _background(store: Store) -> float:
-    """The mean cosine of unrelated passages, from a fixed random sample."""
+def _background(store: Store, encoder: Encoder) -> float:
+    """The mean cosine of queries and passages that have nothing to do with each other.
+
+    The first words of some passages stand for queries, other passages for what does not answer them;
+    both from a fixed random sample.
+    """
     live = np.flatnonzero(~store.deleted)
     if len(live) < 2:
         return 0.0
     picked = np.random.default_rng(0).choice(live, min(_CALIBRATION, len(live)), replace=False)
-    sample = store.take(np.sort(picked)).astype(np.float64)
-    n = len(sample)
-    total = float(np.square(sample.sum(axis=0)).sum() - np.square(sample).sum())
-    return round(max(0.0, total / (n * (n - 1))), 4)
+    asked = picked[:_ASKED]
+    numbers = store.documents_of(asked)
+    documents = store.documents(set(numbers.tolist()))
+    queries = []
+    for row, number in zip(asked, numbers.tolist(), strict=True):
+        start = int(store.passages["start"][row])
+        words = documents[number].text[start : start + 200].split()[:_WORDS]
+        queries.append(" ".join(words)[:60])
+    products = encoder.encode(queries, kind="query") @ store.take(picked).T  # (asked, picked)
+    unrelated = numbers[:, None] != store.documents_of(picked)[None, :]
+    found = products[unrelated]
+    return round(max(0.0, float(found.mean())), 4) if len(found) else 0.0

@@ -186,7 +186,7 @@ class DenseIndex:
         return self._exact_scores(vector, rows)
 
     def bounds(self, query: str) -> tuple[float, float]:
-        """(the mean cosine of unrelated passages, 1)."""
+        """(the mean cosine of a query and passages unrelated to it, 1)."""
         return self._background, 1.0
 
     def vectors(self, ids: Sequence[str]) -> Matrix:

@@ -30,10 +30,13 @@ class Fused:
 
 
 def scaled(scores: Scores, low: float, high: float) -> Scores:
-    """Scores between two bounds as [0, 1]; bounds that depend on the query only, never on the list."""
+    """Scores as shares of the way from `low` to `high`: bounds that depend on the query, never on the list.
+
+    At most 1; below 0 where a score is lower than `low`, so that the order there is kept.
+    """
     if high <= low:
         return np.zeros_like(scores)
-    return np.clip((scores - low) / (high - low), 0.0, 1.0)
+    return np.minimum((scores - low) / (high - low), 1.0)
 
 
 def convex(
@@ -47,7 +50,8 @@ def convex(
 ) -> Fused:
     """(1 - w) x dense + w x g x lexical, both scaled by their bounds (Bruch, Gai and Ingber 2023, with a gate).
 
-    g is 1 where query and document share a language and falls to `cross_language` where they surely do
+    `dense_bounds` are the mean cosine of unrelated texts and 1; `lexical_bounds` 0 and the BM25 that no
+    passage can exceed. g is 1 where query and document share a language and falls to `cross_language` where they surely do
     not: `same_language` (n,) in [0, 1] says how sure. Words that match across languages are mostly
     noise, and a document in another language must not lose its place to them. The lexical bound counts
     the words the index does not hold, so that a query of which little matched gets little from words.

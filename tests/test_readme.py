@@ -1,0 +1,55 @@
+"""The README names every file of the tree, and no command that does not exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from tandem import COMMANDS, tandem
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+FOLDERS = ("configs", "indexer", "retriever", "webui", "training", "eval", "benchmarks", "demo")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_file_has_its_line_in_the_tree(folder: str) -> None:
+    tree = README.partition("## The tree")[2].partition("\n## ")[0]
+    section = tree.partition(f"    {folder}/\n")[2]
+    lines = []
+    for line in section.splitlines():
+        if not line.startswith("      "):
+            break
+        lines.append(line.split()[0])
+    files = sorted(
+        path.name
+        for pattern in ("*.py", "*.yaml")
+        for path in (ROOT / folder).glob(pattern)
+        if path.name != "__init__.py"
+    )
+    assert [name for name in files if name not in lines] == []
+    assert [name for name in lines if name.endswith(".py") and name not in files] == []
+
+
+def test_every_command_the_readme_shows_exists_with_its_options() -> None:
+    shown = re.findall(r"^    (?:\.venv/bin/)?tandem (.+)$", README, re.MULTILINE)
+    assert len(shown) > 10
+    for line in shown:
+        words = shlex.split(line.partition("  #")[0].partition(" > ")[0].partition(" | ")[0])
+        command: click.Command = tandem
+        context = click.Context(tandem)
+        while words and isinstance(command, click.Group):
+            found = command.get_command(context, words[0])
+            assert found is not None, f"tandem {line}: no command {words[0]}"
+            command, words = found, words[1:]
+        known = {
+            name for option in command.params for name in (*option.opts, *option.secondary_opts)
+        }
+        for word in words:
+            if word.startswith("-") and word != "-":
+                assert word.split("=")[0] in known, f"tandem {line}: no option {word}"
+    assert set(COMMANDS) >= {shlex.split(line)[0] for line in shown}
