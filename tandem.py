@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a TandemError ends it with one line on stderr and exit code 1."""
     try:
         code = tandem.main(
-            args=None if arguments is None else list(arguments), standalone_mode=False
+            args=None if arguments is None else list(arguments),
+            prog_name="tandem",
+            standalone_mode=False,
         )
         if isinstance(code, int) and code:  # a command called ctx.exit(code)
             sys.exit(code)
