@@ -42,6 +42,7 @@ def _bar(label: str, length: int | None, counted: bool = False) -> Iterator[Call
     hidden = not sys.stderr.isatty()
     bar: Any
     with click.progressbar(
+        None if length is not None else itertools.count(),  # one of the two must be there
         length=length, label=label, file=sys.stderr, show_pos=counted, hidden=hidden,
         show_percent=length is not None, show_eta=length is not None,
         update_min_steps=max(1, (length or 0) // 500),
@@ -117,6 +118,10 @@ def build(
 ) -> None:
     if not sources and recover is None:
         raise click.UsageError("name a SOURCE, or --from INDEX")
+    if recover is not None and Path(recover).resolve() == Path(output).resolve():
+        raise click.UsageError(
+            "--from INDEX is read while -o INDEX is written: name another folder"
+        )
     settings = _loaded(config, changes, encoder)
     from indexer.build import build_index
     from indexer.sources import count_bytes, read_documents

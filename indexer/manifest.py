@@ -40,6 +40,7 @@ SEGMENT_FILES = ("documents.sqlite", "passages.npy", "vectors.f32")
 MAX_DIM = 65_536
 _MAX_MANIFEST = 16 * 2**20  # bytes
 _SAFE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*")
+_named = re.compile(r"(segment|merged)-\d{1,18}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,9 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
                 f"{segment.folder}/vectors.f32 has {entry.size:,} bytes, "
                 f"but {segment.passages:,} passages of {dim} dimensions have {expected:,}"
             )
+    commits = [int(s.folder.rpartition("-")[2]) for s in manifest.segments if _named(s.folder)]
+    if len(commits) != len(manifest.segments) or commits != sorted(set(commits)):
+        yield f"its segments ({', '.join(s.folder for s in manifest.segments)}) are out of order"
     rows = sum(segment.passages for segment in manifest.segments)
     if manifest.passages + manifest.deleted != rows:
         yield (

@@ -20,14 +20,15 @@ SPLIT = PassageSettings(size=60, overlap=0)
 
 
 class CountingEncoder(HashEncoder):
-    """A HashEncoder that remembers how many texts each call had."""
+    """A HashEncoder that remembers how many passages each call had."""
 
     def __init__(self, dim: int = DIM) -> None:
         super().__init__(dim)
         self.calls: list[int] = []
 
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
-        self.calls.append(len(texts))
+        if kind == "passage":
+            self.calls.append(len(texts))
         return super().encode(texts, kind)
 
     @property

@@ -18,7 +18,7 @@ from configs.errors import DocumentError
 from configs.settings import DenseSettings, SearchSettings
 from indexer.build import add_documents, build_index, compact, delete_documents
 from indexer.folder import read_manifest
-from indexer.schema import Document
+from indexer.schema import Document, Mode
 from indexer.verify import verify
 from retriever.retriever import Retriever
 
@@ -110,10 +110,10 @@ class Changes(RuleBasedStateMachine):
         build(fresh_path, self.state.values())
         fresh = Retriever.open(fresh_path, CountingEncoder(), device="cpu")
         assert changed.folder.documents(IDS) == self.state
-        modes = ["dense", "lexical", "hybrid"] if self.compacted else ["dense"]
+        modes: list[Mode] = ["dense", "lexical"] if self.compacted else ["dense"]
         for mode in modes:
-            ours = changed.rank(QUERIES, 50, mode=mode)  # type: ignore[arg-type]
-            theirs = fresh.rank(QUERIES, 50, mode=mode)  # type: ignore[arg-type]
+            ours = changed.rank(QUERIES, 50, mode=mode)
+            theirs = fresh.rank(QUERIES, 50, mode=mode)
             for query, one, other in zip(QUERIES, ours, theirs, strict=True):
                 assert [id_ for id_, _ in one] == [id_ for id_, _ in other], (mode, query)
                 scores = ([s for _, s in one], [s for _, s in other])
