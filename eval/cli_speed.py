@@ -237,7 +237,8 @@ def _figures(
     from eval.tatoeba import accuracy, read_pairs
     from indexer.encoders import open_encoder
 
-    encoder = open_encoder(student)
+    inner = Path(student) / "model"  # where the trainer's own run folders keep the student
+    encoder = open_encoder(str(inner) if inner.is_dir() else student)
     accuracies = [
         accuracy(path, encoded(encoder, one), encoded(encoder, other)).mean
         for path in tatoeba
