@@ -23,7 +23,8 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 def test_hash_vectors_are_of_unit_length_and_zero_for_no_text() -> None:
     vectors = HashEncoder().encode(["a hospital in Prague", "", "  ", "প্রাগ"])
-    assert (vectors.shape, vectors.dtype) == ((4, 256), np.float32)
+    assert vectors.shape == (4, 256)
+    assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1).tolist() == pytest.approx([1, 0, 0, 1])
 
 
