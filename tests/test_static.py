@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from configs.errors import ConfigError
 from indexer.encoders import STUDENT, open_encoder
 from indexer.static import StaticEncoder, unpacked
-from training.export import export_static, quantised
+from training.export import export_static, quantised, with_lengths
 
 WORDS = ["[UNK]", "hospital", "nemocnice", "school", "škola", "and"]
 TABLE = np.array(
@@ -203,3 +203,8 @@ def test_an_export_does_not_replace_what_is_no_student(folder: Path, tmp_path: P
     with pytest.raises(ConfigError, match="no student"):
         export_static(TABLE, folder / "tokenizer.json", tmp_path / "thesis", name="x")
     assert (tmp_path / "thesis/chapter.txt").exists()
+
+
+def test_lengths_are_evened_out_and_directions_kept() -> None:
+    table = np.array([[16, 0], [0, 0.0625], [0, 0]], np.float32)
+    np.testing.assert_allclose(with_lengths(table, 0.5), [[4, 0], [0, 0.25], [0, 0]])

@@ -106,6 +106,13 @@ def static(
     show_default=True,
     help="Of each number of the table; 16 is float16.",
 )
+@click.option(
+    "--length-power",
+    type=click.FloatRange(0.0, 2.0),
+    default=1.0,
+    show_default=True,
+    help="Raise each token's length, its weight in a text, to this power; below 1 evens them out.",
+)
 @click.option("--name", default="", help="What the student is called. Default: the folder's name.")
 @click.option(
     "--licences",
@@ -122,6 +129,7 @@ def export(
     out: Path,
     kind: str,
     bits: str,
+    length_power: float,
     name: str,
     licences: Path | None,
     figures: Path | None,
@@ -138,6 +146,7 @@ def export(
             out,
             bits={"4": 4, "8": 8, "16": 16}[bits],  # type: ignore[arg-type]
             name=name or out.resolve().name,
+            length_power=length_power,
             licences=licences,
             figures=figures,
         )

