@@ -103,6 +103,7 @@ def export_static(
         scratch.mkdir(parents=True)
         shutil.copyfile(tokenizer, scratch / "tokenizer.json")
         save_file({"rows": rows, "scale": scale}, scratch / "model.safetensors")
+        (scratch / "model.safetensors").chmod(0o644)  # safetensors keeps it from other readers
         files = {
             part: {
                 "bytes": (scratch / part).stat().st_size,
