@@ -207,4 +207,5 @@ def test_an_export_does_not_replace_what_is_no_student(folder: Path, tmp_path: P
 
 def test_lengths_are_evened_out_and_directions_kept() -> None:
     table = np.array([[16, 0], [0, 0.0625], [0, 0]], np.float32)
-    np.testing.assert_allclose(with_lengths(table, 0.5), [[4, 0], [0, 0.25], [0, 0]])
+    expected = np.array([[4, 0], [0, 0.25], [0, 0]], np.float32)
+    np.testing.assert_allclose(with_lengths(table, 0.5), expected)
