@@ -63,6 +63,7 @@ def serve(
     port = settings.serve.port if port is None else port
     threads = settings.serve.threads if threads is None else threads
 
+    from indexer.encoders import named_encoder
     from retriever.retriever import Retriever
     from webui.app import create_app
     from webui.judgments import Judgments
@@ -70,7 +71,9 @@ def serve(
     from webui.services import services_of
 
     judgments = Judgments(judge).open() if judge else None
-    retriever = Retriever.open(index_path, settings=settings.search, device=settings.encoder.device)
+    retriever = Retriever.open(
+        index_path, named_encoder(settings.encoder), settings.search, settings.encoder.device
+    )
     local = is_loopback(host)
     hosts = frozenset({*LOOPBACK, host, *allow_host}) if local or allow_host else ()
     app = create_app(retriever, settings.search, judgments, hosts)
