@@ -205,7 +205,7 @@ class IndexFolder:
     def languages_of(self, passage_ids: Sequence[str]) -> list[str]:
         """The language code of each passage's document."""
         codes = self.store.passages["lang"][np.array([int(id_) for id_ in passage_ids], np.int64)]
-        return [code.decode() for code in codes.tolist()]
+        return [code.decode("ascii", "replace") for code in codes.tolist()]  # damaged: no language
 
     def check_where(self, where: Where | None) -> None:
         """Raises ConfigError for a filter on a language nobody knows."""

@@ -12,13 +12,14 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import IndexFolderError
 from indexer import languages
 from indexer.analysis import Analysis, query_terms
 from indexer.schema import Ranking, Where
@@ -112,6 +113,19 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    """What tantivy does on a damaged file, its Rust panics included, as an IndexFolderError."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
+            raise
+        raise IndexFolderError(
+            f"the index of words is damaged: {error}; see: tandem index verify"
+        ) from error
+
+
 def _writable(folder: Path, owner: object) -> str:
     """A folder of links to the files of one that cannot be written: tantivy makes a lock file to read.
 
@@ -131,14 +145,15 @@ class LexicalIndex:
         import tantivy
 
         self._tantivy = tantivy
-        try:
-            self._index = tantivy.Index.open(str(folder))
-        except ValueError:
-            if os.access(folder, os.W_OK):
-                raise
-            self._index = tantivy.Index.open(_writable(folder, self))
-        self._schema = self._index.schema
-        self._searcher = self._index.searcher()
+        with _damage():
+            try:
+                self._index = tantivy.Index.open(str(folder))
+            except ValueError:
+                if os.access(folder, os.W_OK):
+                    raise
+                self._index = tantivy.Index.open(_writable(folder, self))
+            self._schema = self._index.schema
+            self._searcher = self._index.searcher()
         self._langs = tuple(langs)
         self._stem_weight = stem_weight
 
@@ -181,8 +196,9 @@ class LexicalIndex:
         return self._tantivy.Query.boolean_query(clauses)
 
     def _run(self, query: Any, limit: int) -> list[tuple[float, int]]:
-        hits = self._searcher.search(query, limit, count=False).hits
-        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
+        with _damage():
+            hits = self._searcher.search(query, limit, count=False).hits
+            rows = self._searcher.fast_field_values("row", [address for _, address in hits])
         return [
             (round(score, _DIGITS), int(row or 0))
             for (score, _), row in zip(hits, rows, strict=True)
@@ -228,6 +244,7 @@ class LexicalIndex:
         documents = self._searcher.num_docs
         total = 0.0
         for stream, term, weight in self._terms(query):
-            n = self._searcher.doc_freq(stream, term)
+            with _damage():
+                n = self._searcher.doc_freq(stream, term)
             total += weight * math.log1p((max(documents, n) - n + 0.5) / (n + 0.5)) * (K1 + 1)
         return 0.0, total

@@ -14,15 +14,18 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
 from indexer.schema import Document, Matrix
+
+T = TypeVar("T")
 
 __all__ = [
     "PASSAGE",
@@ -46,6 +49,8 @@ CREATE TABLE documents (
     row INTEGER NOT NULL, passages INTEGER NOT NULL
 );
 """
+# What numpy raises on a header that is none: it reads it as a Python literal.
+_NO_ARRAY = (ValueError, TypeError, SyntaxError, TokenError, OverflowError, MemoryError)
 _COLUMNS = "id, text, title, url, lang, fields"
 
 
@@ -84,7 +89,7 @@ def load_array(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
     name = f"{path.parent.name}/{path.name}"
     try:
         found = np.lib.format.open_memmap(path, mode="r")
-    except ValueError as error:
+    except _NO_ARRAY as error:
         raise ValueError(f"{name}: {error}") from error
     if found.dtype != dtype or found.shape != (rows,):
         raise ValueError(
@@ -204,16 +209,15 @@ class Store:
             with self._lock:
                 return self.databases[segment].execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise IndexFolderError(
-                f"segment {segment + 1} of {len(self.databases)}: damaged: {error}; "
-                "see: tandem index verify"
-            ) from error
+            raise _damaged(f"segment {segment + 1} of {len(self.databases)}: {error}") from error
 
     def __len__(self) -> int:
         return len(self.passages)
 
     def take(self, rows: NDArray[np.int64]) -> Matrix:
         """The vectors of these rows, (len(rows), dim)."""
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise _damaged(f"row {rows.max()} of {len(self)} was asked for")
         if len(self.vectors) == 1:
             return np.asarray(self.vectors[0][rows])
         out = np.empty((len(rows), self.dim), np.float32)
@@ -225,7 +229,10 @@ class Store:
 
     def documents_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The number of each row's document."""
-        return np.asarray(self.passages["document"][rows], dtype=np.int64)
+        try:
+            return np.asarray(self.passages["document"][rows], dtype=np.int64)
+        except IndexError as error:
+            raise _damaged(str(error)) from error
 
     def _segment(self, number: int) -> int:
         return int(np.searchsorted(self.document_bases, number, side="right")) - 1
@@ -233,6 +240,8 @@ class Store:
     def _by_segment(self, numbers: Iterable[int]) -> dict[int, list[int]]:
         grouped: dict[int, list[int]] = {}
         for number in numbers:
+            if not 0 <= number < self.document_bases[-1]:
+                raise _damaged(f"document {number} of {self.document_bases[-1]} was asked for")
             grouped.setdefault(self._segment(number), []).append(number)
         return grouped
 
@@ -248,11 +257,12 @@ class Store:
                 for number, *values in self._rows(segment, query, chunk):
                     yield base + number, tuple(values)
 
-    def ids(self, numbers: Iterable[int]) -> dict[int, str]:
-        return {number: values[0] for number, values in self._select("id", numbers)}
+    def ids(self, numbers: Collection[int]) -> dict[int, str]:
+        return _all(numbers, {n: values[0] for n, values in self._select("id", numbers)})
 
-    def documents(self, numbers: Iterable[int]) -> dict[int, Document]:
-        return {number: document_of(values) for number, values in self._select(_COLUMNS, numbers)}
+    def documents(self, numbers: Collection[int]) -> dict[int, Document]:
+        found = {n: document_of(values) for n, values in self._select(_COLUMNS, numbers)}
+        return _all(numbers, found)
 
     def find(self, ids: Sequence[str]) -> dict[str, tuple[int, int, int, bytes]]:
         """id -> (document number, first row, passages, content hash) of every live document among `ids`."""
@@ -297,6 +307,17 @@ class Store:
             for row, count in self._rows(segment, query, (name, value)):
                 mask[base + row : base + row + count] = True
         return mask
+
+
+def _all(numbers: Collection[int], found: dict[int, T]) -> dict[int, T]:
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        raise _damaged(f"document {missing[0]} is not in its segment")
+    return found
+
+
+def _damaged(what: str) -> IndexFolderError:
+    return IndexFolderError(f"the index is damaged: {what}; see: tandem index verify")
 
 
 def _close(databases: Sequence[sqlite3.Connection]) -> None:

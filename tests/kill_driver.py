@@ -167,10 +167,11 @@ def _generation(path: Path) -> int:
     return read_manifest(path).generation if (path / MANIFEST).exists() else 0
 
 
-def _leftovers(path: Path) -> list[str]:
-    """What a finished job should have removed."""
+def _leftovers(path: Path, op: str) -> list[str]:
+    """What a finished job should have removed; an interrupted add keeps its journal beside others."""
     named = {name.split("/")[0] for name in read_manifest(path).files}
-    return sorted({entry.name for entry in path.iterdir()} - named - {MANIFEST, "lock"})
+    kept = {MANIFEST, "lock"} | ({"journal"} if op in ("delete", "compact") else set())
+    return sorted({entry.name for entry in path.iterdir()} - named - kept)
 
 
 def _chain(path: Path, steps: list[dict[str, Any]], seed: int) -> None:
@@ -193,7 +194,7 @@ def _chain(path: Path, steps: list[dict[str, Any]], seed: int) -> None:
             # The job finishes when it is run again.
             record["again"] = _write(path, job, "none", 0)[0]
             record["then"] = held = _checked(path, state, job.after, generation)
-            record["leftovers"] = _leftovers(path) if held == "after" else []
+            record["leftovers"] = _leftovers(path, job.op) if held == "after" else []
         print(json.dumps(record), flush=True)
         if held not in ("before", "after"):
             return

@@ -132,12 +132,12 @@ quick = settings(
 )
 
 
-class TestChanges(Changes.TestCase):  # type: ignore[misc]
+class TestChanges(Changes.TestCase):  # type: ignore[misc,valid-type]
     settings = quick
 
 
 @pytest.mark.stress
-class TestManyChanges(Changes.TestCase):  # type: ignore[misc]
+class TestManyChanges(Changes.TestCase):  # type: ignore[misc,valid-type]
     settings = settings(quick, max_examples=150, stateful_step_count=20)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -181,12 +181,13 @@ def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     try:
-        for write in (
+        writers: list[Callable[[], object]] = [
             lambda: add_documents(path, documents([9]), CountingEncoder()),
             lambda: delete_documents(path, ["d1"]),
             lambda: compact(path),
             lambda: indexer.build.build_index(path, items, CountingEncoder(), overwrite=True),
-        ):
+        ]
+        for write in writers:
             with pytest.raises(IndexFolderError) as refused:
                 write()
             assert f"being written by process {holder.pid} of " in str(refused.value)

@@ -161,7 +161,7 @@ def test_a_database_that_breaks_under_a_reader_is_named_as_damage(
     with file.open("r+b") as damaged:  # the same file, under the open connection
         damaged.seek(100)
         damaged.write(b"\xff" * (file.stat().st_size - 100))
-    with pytest.raises(IndexFolderError, match="segment 2 of 2: damaged"):
+    with pytest.raises(IndexFolderError, match="damaged: segment 2 of 2"):
         list(store.live())
     store.close()
 

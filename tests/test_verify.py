@@ -360,10 +360,11 @@ def test_an_index_is_not_recovered_into_itself(index: Path, lost: bool) -> None:
 def test_damage_is_not_carried_into_a_new_commit(index: Path) -> None:
     with (index / "segment-1" / "vectors.f32").open("ab") as file:
         file.write(b"more")
-    for write in (
+    writers: list[Callable[[], object]] = [
         lambda: add_documents(index, documents([200]), CountingEncoder()),
         lambda: delete_documents(index, ["d5"]),
         lambda: compact(index),
-    ):
+    ]
+    for write in writers:
         with pytest.raises(IndexFolderError, match="damaged"):
             write()
