@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from configs.errors import ConfigError, DocumentError
-from eval.cli_measure import bar, counter, emit, encoder_options, percent, table, the_encoder
+from eval.cli_measure import (
+    bar,
+    counter,
+    emit,
+    encoder_options,
+    model_name,
+    percent,
+    table,
+    the_encoder,
+)
 
 if TYPE_CHECKING:
     from eval.bitext import Mined, Quality, Split
@@ -118,9 +127,10 @@ def mine(
             "two index folders name their encoder themselves; leave --encoder and -i out"
         )
     encoder = the_encoder(index_path=index_path, **which) if needs_encoder else None
+    model = model_name(which["model"], index_path, which["config"], which["changes"])
     with _workplace(work) as folder:
-        one = _sentences(source, folder / "source.index", encoder, codes[0], ids, factory)
-        other = _sentences(target, folder / "target.index", encoder, codes[1], ids, factory)
+        one = _sentences(source, folder / "source.index", encoder, model, codes[0], ids, factory)
+        other = _sentences(target, folder / "target.index", encoder, model, codes[1], ids, factory)
         with (
             bar(range(0, len(one), BLOCK), "source to target") as there,
             bar(range(0, len(other), BLOCK), "target to source") as back,
@@ -230,12 +240,15 @@ def bucc(
     if tested.gold is None and trained is None and threshold is None:
         raise ConfigError(f"{test} has no gold pairs: give --train or --threshold")
     encoder = Remembering(the_encoder(**which))
+    model = model_name(which["model"], which["index_path"], which["config"], which["changes"])
     options = (neighbours, cast("Margin", margin), cast("Retrieval", retrieval))
     rows: list[dict[str, Any]] = []
     wanted = factories or ("auto",)
     with _workplace(work) as folder, contextlib.ExitStack() as opened:
-        test_sides = _sides(tested, folder, encoder, wanted[0], opened)
-        train_sides = _sides(trained, folder, encoder, wanted[0], opened) if trained else None
+        test_sides = _sides(tested, folder, encoder, model, wanted[0], opened)
+        train_sides = (
+            _sides(trained, folder, encoder, model, wanted[0], opened) if trained else None
+        )
         for number, factory in enumerate(wanted):
             other = folder / f"{number}.faiss" if number and factory != wanted[0] else None
             limit, on_train, chosen_on = threshold, None, "--threshold"
@@ -308,7 +321,12 @@ def _values(found: Quality | None) -> dict[str, Any] | None:
 
 
 def _sides(
-    split: Split, folder: Path, encoder: Encoder, factory: str, opened: contextlib.ExitStack
+    split: Split,
+    folder: Path,
+    encoder: Encoder,
+    model: str,
+    factory: str,
+    opened: contextlib.ExitStack,
 ) -> tuple[Sentences, Sentences]:
     """A split's two index folders, closed when `opened` is."""
     from indexer.schema import Document
@@ -317,7 +335,7 @@ def _sides(
     for lang, texts in zip(split.langs, (split.source, split.target), strict=True):
         documents = (Document(key, text, lang=lang) for key, text in texts.items())
         place = folder / f"{split.name}.{lang}.index"
-        side = _built(place, documents, len(texts), encoder, factory, _print(texts))
+        side = _built(place, documents, len(texts), encoder, model, factory, _print(texts))
         opened.callback(side.folder.close)
         sides.append(side)
     return sides[0], sides[1]
@@ -358,7 +376,7 @@ def _print(texts: dict[str, str]) -> str:
 
 
 def _sentences(
-    path: str, place: Path, encoder: Encoder | None, lang: str, ids: bool, factory: str
+    path: str, place: Path, encoder: Encoder | None, model: str, lang: str, ids: bool, factory: str
 ) -> Sentences:
     """An index folder's sentences; a text file is made into one first."""
     from eval.mining import as_documents, first_of_each, live_sentences, read_sentences
@@ -382,7 +400,7 @@ def _sentences(
     with Path(path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     documents = as_documents(read_sentences(path, ids), first, lang)
-    return _built(place, documents, count, encoder, factory, f"{digest} {ids} {lang}")
+    return _built(place, documents, count, encoder, model, factory, f"{digest} {ids} {lang}")
 
 
 def _built(
@@ -390,6 +408,7 @@ def _built(
     documents: Iterator[Document],
     count: int,
     encoder: Encoder,
+    model: str,
     factory: str,
     fingerprint: str,
 ) -> Sentences:
@@ -416,6 +435,7 @@ def _built(
             place,
             documents,
             encoder,
+            model=model,
             passages=PassageSettings(size=LONGEST, overlap=0),
             dense=DenseSettings(factory=factory),
             on_reject=rejects.append,

@@ -27,6 +27,7 @@ __all__ = [
     "counter",
     "emit",
     "encoder_options",
+    "model_name",
     "percent",
     "split_columns",
     "table",
@@ -116,6 +117,19 @@ def the_encoder(
             f"now has {encoder.fingerprint}; build the index again, or name the old model with --encoder"
         )
     return encoder
+
+
+def model_name(
+    model: str | None, index_path: str | None, config: str | None, changes: Sequence[str]
+) -> str:
+    """What `open_encoder` takes to open that encoder again: an index that is written keeps it."""
+    from pathlib import Path
+
+    from indexer.folder import read_manifest
+
+    if index_path is not None:
+        return read_manifest(Path(index_path)).encoder.model
+    return model or load(Settings, config, changes).encoder.model
 
 
 def emit(
