@@ -133,6 +133,8 @@ class Retriever:
     def score(self, query: str, document_ids: Sequence[str], mode: Mode | None = None) -> Scores:
         """The score each document would have, whether or not a search would reach it; (len(ids),).
 
+        `convex` gives the very score of a search. The other methods scale or rank by the documents
+        asked for, since that is the only list there is.
         Raises ConfigError for an id that is not in the index.
         """
         folder = self._folder
@@ -184,7 +186,9 @@ class Retriever:
         chosen: Mode = "hybrid"
         for query in queries:
             chosen = self._checked(query, mode, where)
-        size = max(self.settings.pool, wanted)
+        size = self.settings.pool
+        while size < wanted:  # doubled, so that neighbouring pages mostly come from one pool
+            size *= 2
         pools = _pools(folder, queries, size, chosen, where)
         for _ in range(4):  # long documents have many passages: ask for more until there are enough
             found = [
