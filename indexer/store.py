@@ -310,9 +310,10 @@ class Store:
 
 
 def _all(numbers: Collection[int], found: dict[int, T]) -> dict[int, T]:
-    missing = [number for number in numbers if number not in found]
-    if missing:
-        raise _damaged(f"document {missing[0]} is not in its segment")
+    for number in numbers:
+        entry = found.get(number)
+        if entry is None or not isinstance(getattr(entry, "id", entry), str):
+            raise _damaged(f"document {number} is not in its segment, or not as it was written")
     return found
 
 
