@@ -193,33 +193,30 @@ def test_a_writer_writes_through_no_link(index: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     folder = tmp_path / "folder"
 
-    def plant(name: str, target: Path) -> None:
-        (index / name).parent.mkdir(exist_ok=True)
-        (index / name).symlink_to(target)
-
-    for number, plan in enumerate(
-        [
-            lambda: plant("lock.json", precious),
-            lambda: plant("manifest.json.new", precious),
-            lambda: plant("journal", folder),
-            lambda: plant("journal/vectors.f32", precious),
-            lambda: plant("journal/journal.json", precious),
-            lambda: plant("deleted-2.npy", precious),
-            lambda: plant("segment-2", folder),
-            lambda: plant("lexical-2", folder),
-        ]
-    ):
+    links = [
+        ("lock.json", precious),
+        ("manifest.json.new", precious),
+        ("journal", folder),
+        ("journal/vectors.f32", precious),
+        ("journal/journal.json", precious),
+        ("deleted-%d.npy", precious),
+        ("segment-%d", folder),
+        ("lexical-%d", folder),
+    ]
+    for number, (pattern, target) in enumerate(links):
+        name = pattern.replace("%d", str(read_manifest(index).generation + 1))
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         (folder / "keys.bin").write_bytes(b"precious")
         precious.write_bytes(b"precious")
-        plan()
+        (index / name).parent.mkdir(exist_ok=True)
+        (index / name).symlink_to(target)
         add_documents(index, documents([200 + number]), CountingEncoder())
-        assert precious.read_bytes() == b"precious", number
-        assert (folder / "keys.bin").read_bytes() == b"precious", number
-        assert sorted(entry.name for entry in folder.iterdir()) == ["keys.bin"], number
+        assert precious.read_bytes() == b"precious", name
+        assert (folder / "keys.bin").read_bytes() == b"precious", name
+        assert sorted(entry.name for entry in folder.iterdir()) == ["keys.bin"], name
         expected = by_id([*ITEMS, *documents(range(200, 201 + number))])
-        assert problems(index, expected) == [], number
+        assert problems(index, expected) == [], name
 
 
 def test_a_persons_own_files_in_the_folder_are_left_alone(index: Path) -> None:
