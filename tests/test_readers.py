@@ -243,7 +243,10 @@ if __name__ == "__main__":
     file = tmp_path / "program.py"
     file.write_text(program, "utf-8")
     done = subprocess.run(
-        [sys.executable, str(file), str(tmp_path / "index")], capture_output=True, text=True
+        [sys.executable, str(file), str(tmp_path / "index")],
+        capture_output=True,
+        text=True,
+        timeout=120,  # orphans would keep the pipe open
     )
     workers = [int(pid) for pid in done.stdout.split()]
     assert len(workers) == 2, done.stderr
