@@ -26,7 +26,7 @@ from configs.errors import DocumentError, IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
 from indexer import languages
 from indexer.analysis import Analysis, analyse
-from indexer.dense import choose_factory, write_ann
+from indexer.dense import choose_factory, gpus, write_ann
 from indexer.folder import (
     IndexFolder,
     commit,
@@ -118,7 +118,7 @@ def build_index(
     stream = iter(documents)
     first = next(stream, None)  # a source that does not exist fails here, before a folder is made
     entry = EncoderEntry(
-        model or encoder.name,
+        model or getattr(encoder, "model", encoder.name),
         encoder.name,
         encoder.fingerprint,
         encoder.dim,
@@ -402,7 +402,7 @@ class _Writer:
             "passages.size": made.passage_settings.size,
             "passages.overlap": made.passage_settings.overlap,
             "lexical.backend": made.lexical.backend,
-            "lexical.stem_weight": made.lexical.stem_weight,
+            "lexical.word_weight": made.lexical.word_weight,
             "dense.factory": made.dense.factory,
             "dense.probes": made.dense.probes,
         }
@@ -634,7 +634,10 @@ class _Writer:
     def _dense(self, store: Store) -> DenseEntry:
         """The FAISS file of this commit: the one there is, that one with the new rows, or a new one."""
         wanted = self.template.dense.factory
-        factory = choose_factory(len(store)) if wanted == "auto" else wanted
+        factory = wanted
+        if wanted == "auto":
+            on_gpu = self.device != "cpu" and gpus() > 0
+            factory = choose_factory(len(store), store.dim, on_gpu)
         if factory == "Flat" or not len(store):
             return DenseEntry("Flat")
         name = f"dense-{self.generation}.faiss"
