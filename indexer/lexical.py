@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
 from indexer import languages
-from indexer.analysis import Analysis, query_terms
+from indexer.analysis import Analysis, weighted_terms
 from indexer.schema import Ranking, Where
 
 __all__ = ["K1", "LexicalIndex", "LexicalWriter", "likely"]
@@ -141,7 +141,7 @@ def _writable(folder: Path, owner: object) -> str:
 class LexicalIndex:
     """BM25 over passages; ids are row numbers as strings. Satisfies `indexer.schema.Index`."""
 
-    def __init__(self, folder: Path, langs: Sequence[str], stem_weight: float) -> None:
+    def __init__(self, folder: Path, langs: Sequence[str], word_weight: float) -> None:
         import tantivy
 
         self._tantivy = tantivy
@@ -155,7 +155,7 @@ class LexicalIndex:
             self._schema = self._index.schema
             self._searcher = self._index.searcher()
         self._langs = tuple(langs)
-        self._stem_weight = stem_weight
+        self._word_weight = word_weight
 
     def __len__(self) -> int:
         """Passages that can be found."""
@@ -163,9 +163,7 @@ class LexicalIndex:
 
     def _terms(self, query: str) -> list[tuple[str, str, float]]:
         """(stream, term, weight) of the query."""
-        words, stems = query_terms(query, likely(query, self._langs))
-        found = [("words", word, 1.0) for word in words]
-        return found + [("stems", stem, self._stem_weight) for stem in stems]
+        return weighted_terms(query, likely(query, self._langs), self._word_weight)
 
     def _query(self, terms: Sequence[tuple[str, str, float]]) -> Any:
         build = self._tantivy.Query

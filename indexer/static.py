@@ -50,8 +50,10 @@ class StaticEncoder:
         scale: NDArray[np.float32],
         name: str,
         fingerprint: str,
+        model: str = "",
     ) -> None:
         self.name = name
+        self.model = model or name  # what `open_encoder` opens it by
         self.fingerprint = fingerprint
         self.dim = rows.shape[1]
         self._tokenizer = tokenizer
@@ -60,8 +62,11 @@ class StaticEncoder:
         self._pieces: dict[str, list[int]] = {}
 
     @classmethod
-    def load(cls, folder: Path | str) -> StaticEncoder:
-        """Open a folder. Raises ConfigError naming the file that is missing, damaged or of another kind."""
+    def load(cls, folder: Path | str, model: str = "") -> StaticEncoder:
+        """Open a folder, known by `model` to those who open it again.
+
+        Raises ConfigError naming the file that is missing, damaged or of another kind.
+        """
         folder = Path(folder)
         config = _config(folder)
         for name, facts in config["files"].items():
@@ -86,7 +91,8 @@ class StaticEncoder:
             )
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        return cls(tokenizer, rows, scale, str(config["name"]), str(config["fingerprint"]))
+        name, fingerprint = str(config["name"]), str(config["fingerprint"])
+        return cls(tokenizer, rows, scale, name, fingerprint, model or str(folder.absolute()))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._tokenized(texts)]

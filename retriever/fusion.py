@@ -48,18 +48,23 @@ def convex(
     same_language: Scores,
     cross_language: float,
 ) -> Fused:
-    """(1 - w) x dense + w x g x lexical, both scaled by their bounds (Bruch, Gai and Ingber 2023, with a gate).
+    """(1 - w) x dense + w x g x lexical^2, both scaled by their bounds (after Bruch, Gai and Ingber 2023).
 
     `dense_bounds` are the mean cosine of unrelated texts and 1; `lexical_bounds` 0 and the BM25 that no
-    passage can exceed. g is 1 where query and document share a language and falls to `cross_language` where they surely do
-    not: `same_language` (n,) in [0, 1] says how sure. Words that match across languages are mostly
-    noise, and a document in another language must not lose its place to them. The lexical bound counts
-    the words the index does not hold, so that a query of which little matched gets little from words.
+    passage can exceed, words that the index does not hold included. The lexical score is thus the share
+    of the query's idf mass that matched: it is squared, because that share is also how far to trust it
+    (a match of "how" and "to" is noise). g is 1 where query and document share a language and falls to
+    `cross_language` where they surely do not: `same_language` (n,) in [0, 1] says how sure.
+
+    Measured with `python -m benchmarks.fusion` (nDCG@10, weight 0.7, cross_language 0.8): the demo, whose
+    queries mostly cross, 0.442 (dense alone 0.441); Cranfield 0.510 (0.408), CACM 0.412 (0.331); NTREX,
+    where all answers are translations, 0.557 (0.582). Reciprocal ranks give the demo 0.248.
     """
     gate = cross_language + (1.0 - cross_language) * same_language
+    words = scaled(lexical, *lexical_bounds)
     return Fused(
         (1.0 - weight) * scaled(dense, *dense_bounds),
-        weight * gate * scaled(lexical, *lexical_bounds),
+        weight * gate * words * words,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.analysis import STEMMERS, analyse, fold, query_terms, tokens
+from indexer.analysis import STEMMERS, analyse, fold, query_terms, tokens, weighted_terms
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,17 @@ def test_a_query_is_looked_for_as_every_likely_language_has_it() -> None:
     words, stems = query_terms("hospitals hospitals", ["en", "de"])
     assert words == ["hospitals"]
     assert set(stems) == {"hospit", "hospital"}
+
+
+def test_terms_weigh_by_how_often_the_query_has_them_and_stems_more_than_words() -> None:
+    found = weighted_terms("hospitals hospitals 東京", ["en"], 0.3)
+    assert found == [
+        ("words", "hospitals", 0.6),
+        ("words", "東京", 1.0),  # a bigram is the stronger of the two there
+        ("stems", "hospit", 2.0),
+        ("stems", "東", 0.3),
+        ("stems", "京", 0.3),
+    ]
 
 
 def test_a_query_without_languages_has_its_words() -> None:

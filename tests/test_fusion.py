@@ -15,8 +15,9 @@ def a(*values: float) -> NDArray[np.float64]:
     return np.array(values, np.float64)
 
 
-def test_scaled_goes_by_the_bounds_and_never_leaves_0_to_1() -> None:
-    assert scaled(a(0.2, 0.6, 1.0, 0.1), 0.2, 1.0) == pytest.approx([0.0, 0.5, 1.0, 0.0])
+def test_scaled_goes_by_the_bounds_and_keeps_the_order_below_them() -> None:
+    found = scaled(a(0.2, 0.6, 1.0, 1.2, 0.1, -0.2), 0.2, 1.0)
+    assert found == pytest.approx([0.0, 0.5, 1.0, 1.0, -0.125, -0.5])
 
 
 def test_scaled_without_room_between_the_bounds_is_nothing() -> None:
@@ -24,11 +25,11 @@ def test_scaled_without_room_between_the_bounds_is_nothing() -> None:
 
 
 def test_convex_adds_the_two_sides_by_their_weights() -> None:
-    # dense (0.6 - 0.2) / (1 - 0.2) = 0.5, times 0.6; lexical 5 / 10 = 0.5, times 0.4
+    # dense (0.6 - 0.2) / (1 - 0.2) = 0.5, times 0.6; lexical (5 / 10) squared = 0.25, times 0.4
     fused = convex(a(0.6), a(5.0), (0.2, 1.0), (0.0, 10.0), 0.4, a(1.0), 0.3)
     assert fused.dense == pytest.approx([0.3])
-    assert fused.lexical == pytest.approx([0.2])
-    assert fused.score == pytest.approx([0.5])
+    assert fused.lexical == pytest.approx([0.1])
+    assert fused.score == pytest.approx([0.4])
 
 
 def test_convex_lets_words_count_less_across_languages() -> None:
@@ -40,8 +41,8 @@ def test_convex_lets_words_count_less_across_languages() -> None:
 def test_convex_keeps_a_cross_language_answer_above_same_language_noise() -> None:
     # The answer: cosine 0.8, no word shared. Noise: cosine 0.35, a third of the query's idf mass.
     fused = convex(a(0.8, 0.35), a(0.0, 4.0), (0.1, 1.0), (0.0, 12.0), 0.4, a(0.0, 1.0), 0.3)
-    # 0.6 x 0.7 / 0.9 = 0.467 against 0.6 x 0.25 / 0.9 + 0.4 / 3 = 0.300
-    assert fused.score == pytest.approx([0.46667, 0.3], abs=1e-4)
+    # 0.6 x 0.7 / 0.9 = 0.467 against 0.6 x 0.25 / 0.9 + 0.4 / 9 = 0.211
+    assert fused.score == pytest.approx([0.46667, 0.21111], abs=1e-4)
 
 
 def test_rrf_goes_by_ranks_and_a_side_that_did_not_find_it_gives_nothing() -> None:
@@ -94,13 +95,13 @@ scores = st.lists(
 
 
 @given(scores, st.floats(0, 1), st.floats(0, 1))
-def test_convex_lies_between_0_and_1_and_is_the_sum_of_its_shares(
+def test_convex_never_exceeds_1_and_is_the_sum_of_its_shares(
     rows: list[tuple[float, float, float]], weight: float, cross: float
 ) -> None:
     dense, lexical, same = (np.array(column) for column in zip(*rows, strict=True))
     fused = convex(dense, lexical, (0.1, 1.0), (0.0, 40.0), weight, same, cross)
     assert isinstance(fused, Fused)
-    assert (fused.score >= 0).all()
+    assert (fused.lexical >= 0).all()
     assert (fused.score <= 1 + 1e-9).all()
     assert fused.score == pytest.approx(fused.dense + fused.lexical)
 

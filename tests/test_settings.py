@@ -84,7 +84,7 @@ def test_every_wrong_setting_is_told_at_once() -> None:
         ("search.fusion.lexical_weight=.nan", "lexical_weight must be a number, not nan"),
         ("search.fusion.language_weights={cs: 2}", "language_weights.cs must lie between 0 and 1"),
         ("search.fusion.rrf_k=-61", "search.fusion.rrf_k must be at least 0, not -61"),
-        ("lexical.stem_weight=-1", "stem_weight must be from 0 to 100, not -1.0"),
+        ("lexical.word_weight=-1", "word_weight must be from 0 to 100, not -1.0"),
         ("lexical.backend=lucene", "lexical.backend must be one of tantivy, rank_bm25"),
         ("dense.probes=-1", "dense.probes must be at least 0"),
         ("encoder.batch_size=0", "encoder.batch_size must be at least 1"),
@@ -120,10 +120,10 @@ def test_a_text_setting_is_taken_as_it_stands(change: str, key: str, value: Any)
 
 
 def test_numbers_are_widened_to_floats_also_where_yaml_sees_text() -> None:
-    settings = load(Settings, None, ["lexical.stem_weight=1", "search.fusion.cross_language=1e-1"])
-    assert settings.lexical.stem_weight == 1.0
+    settings = load(Settings, None, ["lexical.word_weight=1", "search.fusion.cross_language=1e-1"])
+    assert settings.lexical.word_weight == 1.0
     assert settings.search.fusion.cross_language == 0.1
-    assert isinstance(settings.lexical.stem_weight, float)
+    assert isinstance(settings.lexical.word_weight, float)
 
 
 def test_a_mapping_keeps_its_keys_and_norwegian_is_no_boolean() -> None:
