@@ -87,7 +87,7 @@ def _lists(factory: str) -> int:
 
 def gpus() -> int:
     """GPUs that FAISS can use here."""
-    return int(faiss().get_numgpus()) if hasattr(faiss(), "get_num_gpus") else 0
+    return int(faiss().get_num_gpus()) if hasattr(faiss(), "get_num_gpus") else 0
 
 
 def write_ann(
