@@ -138,7 +138,7 @@ class TestChanges(Changes.TestCase):  # type: ignore[misc,valid-type]
 
 @pytest.mark.stress
 class TestManyChanges(Changes.TestCase):  # type: ignore[misc,valid-type]
-    settings = settings(quick, max_examples=150, stateful_step_count=20)
+    settings = settings(quick, max_examples=60, stateful_step_count=15)
 
 
 # -- by hand ---------------------------------------------------------------------------------------
