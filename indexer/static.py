@@ -12,6 +12,7 @@ How a token counts in a text is in the length of its row, which training learned
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +60,8 @@ class StaticEncoder:
         self._tokenizer = tokenizer
         self._rows = rows  # (tokens, dim)
         self._scale = np.ascontiguousarray(scale, dtype=np.float32)  # (tokens,)
-        self._pieces: dict[str, list[int]] = {}
+        self._pieces: dict[str, bytes] = {}  # a piece's tokens, int32
+        self._older: dict[str, bytes] = {}
 
     @classmethod
     def load(cls, folder: Path | str, model: str = "") -> StaticEncoder:
@@ -102,7 +104,7 @@ class StaticEncoder:
         for start in range(0, len(texts), BATCH):
             for row, ids in enumerate(self._ids(texts[start : start + BATCH]), start):
                 for first in range(0, len(ids), TOKENS):
-                    tokens = np.array(ids[first : first + TOKENS])
+                    tokens = ids[first : first + TOKENS]
                     # einsum and not BLAS, whose rounding depends on its threads
                     sums[row] += np.einsum(
                         "i,ij->j", self._scale[tokens], self._rows[tokens].astype(np.float32)
@@ -113,24 +115,30 @@ class StaticEncoder:
         """The token vectors that are summed, (tokens, dim) float32; not of unit length."""
         return self._rows * self._scale[:, None]
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def _ids(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """The tokens of each text. The tokenizer splits at white space before all else, so it is asked
         for each piece between white space once: most words of a collection come again and again.
         """
-        if len(self._pieces) > REMEMBERED:
-            self._pieces = {}  # not cleared: another thread may be reading it
-        known = self._pieces
+        if (
+            len(self._pieces) > REMEMBERED
+        ):  # the rarer half is forgotten, the other comes back from it
+            self._older, self._pieces = (
+                self._pieces,
+                {},
+            )  # not cleared: another thread may be reading
+        known, older = self._pieces, self._older
         split = [text.split() for text in texts]
-        missing = list({piece: None for pieces in split for piece in pieces if piece not in known})
-        fresh = dict(zip(missing, (e.ids for e in self._tokenized(missing)), strict=True))
+        wanted = set(itertools.chain.from_iterable(split))
+        table = {piece: known[piece] for piece in wanted if piece in known}
+        fresh = {piece: older[piece] for piece in wanted - table.keys() if piece in older}
+        missing = list(wanted - table.keys() - fresh.keys())
+        for piece, encoding in zip(missing, self._tokenized(missing), strict=True):
+            fresh[piece] = np.array(encoding.ids, np.int32).tobytes()
         known.update((piece, ids) for piece, ids in fresh.items() if len(piece) <= LONGEST)
-        found = []
-        for pieces in split:
-            tokens: list[int] = []
-            for piece in pieces:
-                tokens += known[piece] if piece in known else fresh[piece]
-            found.append(tokens)
-        return found
+        table.update(fresh)
+        return [
+            np.frombuffer(b"".join(map(table.__getitem__, pieces)), np.int32) for pieces in split
+        ]
 
     def _tokenized(self, texts: Sequence[str]) -> list[Encoding]:
         try:
