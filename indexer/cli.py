@@ -249,12 +249,14 @@ def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool)
     is_flag=True,
     help="Stop at the first input that cannot be used; nothing is changed.",
 )
+@click.option("--restart", is_flag=True, help="Discard what an interrupted build or add encoded.")
 @json_option
 @config_options
 def add(
     sources: tuple[str, ...],
     index_path: str,
     strict: bool,
+    restart: bool,
     as_json: bool,
     config: str | None,
     changes: tuple[str, ...],
@@ -278,6 +280,7 @@ def add(
             named_encoder(settings.encoder),
             on_reject=rejects,
             progress=None if size else done,
+            restart=restart,
             workers=_workers(),
             device=settings.encoder.device,
         )

@@ -54,7 +54,7 @@ class EncoderEntry:
     query_prompt: str | None = None
     passage_prompt: str | None = None
     background: float = 0.0
-    """Mean cosine of unrelated passages; where the dense score counts from."""
+    """Mean cosine of a query and a passage unrelated to it; the dense score counts from it."""
 
 
 @dataclass(frozen=True, slots=True)

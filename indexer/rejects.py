@@ -55,6 +55,7 @@ class RejectLog:
             self.path.unlink(missing_ok=True)
             return
         self._kept.seek(0)
+        self.path.unlink(missing_ok=True)  # were it a link, what it names would be overwritten
         with self.path.open("wb") as file:
             shutil.copyfileobj(self._kept, file)
 

@@ -20,6 +20,7 @@ from configs.errors import ConfigError
 from configs.settings import FusionSettings, SearchSettings
 from indexer import languages
 from indexer.folder import IndexFolder
+from indexer.manifest import read_manifest
 from indexer.schema import Document, Encoder, Hit, Mode, Part, Passage, Ranking, Where
 from retriever import fusion
 
@@ -75,7 +76,10 @@ class Retriever:
             if self._folder.is_current():
                 return False
             # The old commit's files stay open until its last search lets go of them.
-            self._folder = IndexFolder.open(self._folder.path, self._folder.encoder, self._device)
+            newest = read_manifest(self._folder.path).encoder.fingerprint
+            same = newest == self._folder.encoder.fingerprint
+            encoder = self._folder.encoder if same else None  # it was built again, with another one
+            self._folder = IndexFolder.open(self._folder.path, encoder, self._device)
             return True
 
     # -- searching -----------------------------------------------------------------------------
