@@ -53,7 +53,9 @@ def _faiss(folder: str, query_file: str, count: int) -> dict[str, Any]:
     vectors = index.store.take(np.arange(len(index.store)))
     asked = index.encoder.encode(queries(query_file, count), kind="query")
     results: dict[str, Any] = {"passages": len(vectors)}
-    for factory in dict.fromkeys(("Flat", choose_factory(len(vectors), gpu=True), "IVF2048,PQ32x8")):
+    for factory in dict.fromkeys(
+        ("Flat", choose_factory(len(vectors), gpu=True), "IVF2048,PQ32x8")
+    ):
         made: dict[str, dict[str, Any]] = {}
         for device in ("cpu", "gpu"):
             empty = module.index_factory(index.store.dim, factory, module.METRIC_INNER_PRODUCT)

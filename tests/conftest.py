@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+# One thread each: the models of the tests are tiny, and threads that wait for one another cost more
+# than they bring. Set before torch, FAISS or numpy is imported, and inherited by processes.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

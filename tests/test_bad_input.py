@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from commands import Command, Ended, runner
 
 from indexer.build import build_index
 from indexer.encoders import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document
-from tests.commands import Command, Ended, runner
 
 GOOD = '{"id": "good", "text": "a hospital in Prague", "lang": "en"}\n'
 

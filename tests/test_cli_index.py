@@ -9,8 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-from tests.commands import Command, runner
+from commands import Command, runner
 
 
 @pytest.fixture

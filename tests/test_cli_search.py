@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import Command, runner
 
 from indexer.build import build_index
 from indexer.encoders import HashEncoder
 from indexer.schema import Document
-from tests.commands import Command, runner
 
 
 @pytest.fixture

@@ -294,7 +294,9 @@ def test_settings_can_be_changed_over_the_same_open_index(retriever: Retriever) 
     assert set(hits[0].parts) == {"dense"}
 
 
-def test_refresh_moves_to_an_index_that_was_built_again_with_another_encoder(tmp_path: Path) -> None:
+def test_refresh_moves_to_an_index_that_was_built_again_with_another_encoder(
+    tmp_path: Path,
+) -> None:
     documents = [Document("a", "a tiger in the forest"), Document("b", "a boat on the river")]
     build_index(tmp_path / "i", documents, HashEncoder(16))
     retriever = Retriever.open(tmp_path / "i")
