@@ -22,10 +22,10 @@ from retriever.snippets import snippet
 DOCUMENTS = Path(__file__).parent / "documents.jsonl"
 INDEX = Path("demo.index")
 QUERIES = (
-    ("cs", "hnízdění mořských želv"),
-    ("bn", "ডাইনোসরদের বিলুপ্তি"),
-    ("en", "how to treat mould in a flat"),
-    ("de", "Schattentheater"),
+    ("cs", "jak odvzdusnit radiator"),
+    ("bn", "আকাশ নীল কেন"),
+    ("en", "where does the word robot come from"),
+    ("ru", "помидоры на балконе"),
 )
 
 
