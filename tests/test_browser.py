@@ -228,6 +228,8 @@ def test_type_and_find(browser: Browser, site: str) -> None:
     assert browser.run("return document.activeElement.id") == "q"
     browser.press("nemocnice", "Enter")
     browser.shows("mark", "Nemocnice")
+    browser.open(f"{site}?q=المستشفى")
+    browser.shows("h2[dir=rtl]", "مستشفى")
     assert browser.run("return document.querySelector('h2[dir=rtl]').lang") == "ar"
     assert (
         browser.run("return getComputedStyle(document.querySelector('h2[dir=rtl]')).direction")

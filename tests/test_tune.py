@@ -27,7 +27,7 @@ def test_the_grid_begins_with_the_current_settings_and_repeats_nothing() -> None
     assert len(set(grid)) == len(grid)
     assert {entry.method for entry in grid} == {"convex", "rrf", "minmax", "zscore", "combmnz"}
     # one language: what is kept across languages does not matter, and is not searched
-    assert {entry.cross_language for entry in candidates(current, crossing=False)} == {0.3}
+    assert {entry.cross_language for entry in candidates(current, crossing=False)} == {0.8}
 
 
 def test_folds_hold_every_query_once_and_spread_the_languages() -> None:
