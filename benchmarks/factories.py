@@ -47,7 +47,7 @@ def study(
             write_ann(file, cast("Store", _Rows(vectors)), factory)
             seconds = time.perf_counter() - begun
             size = file.stat().st_size / 2**20
-            index = read_ann(file, vectors.shape[1], len(vectors))
+            index = read_ann(file, vectors.shape[1], len(vectors), factory)
         for count in [0] if factory == "Flat" else probes:
             times, shares = [], []
             for vector, best in zip(asked, exact, strict=True):

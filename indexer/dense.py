@@ -172,7 +172,7 @@ class DenseIndex:
         self._known: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
         self._masks: dict[object, NDArray[np.bool_] | None] = {}
-        self._ann = read_ann(file, store.dim, covered) if file is not None else None
+        self._ann = read_ann(file, store.dim, covered, factory) if file is not None else None
         self._gpu = _on_gpu(self._ann, factory, self.probes, device)
 
     # -- queries -------------------------------------------------------------------------------
@@ -342,19 +342,21 @@ def _nearest(
     return found
 
 
-def read_ann(file: Path, dim: int, covered: int) -> Any:
+def read_ann(file: Path, dim: int, covered: int, factory: str = "") -> Any:
     """The FAISS index in `file`, memory-mapped where FAISS can.
 
     IndexFolderError when it is none, or not of `covered` vectors of `dim` dimensions. No array in it
-    may be larger than the file: a damaged size must not make FAISS ask for memory.
+    may be larger than the file: a damaged size must not make FAISS ask for memory. The table of IVF-PQ
+    is not in the file; its size follows from the `factory`.
     """
     module = faiss()
+    table = 4 * 256 * dim * _lists(factory) if "PQ" in factory else 0  # bytes, at most
     limited = hasattr(module, "set_deserialization_vector_byte_limit")
     with _reading:
         before = module.get_deserialization_vector_byte_limit() if limited else 0
         try:
             if limited:
-                module.set_deserialization_vector_byte_limit(max(file.stat().st_size, 1))
+                module.set_deserialization_vector_byte_limit(file.stat().st_size + table + 1)
             index = module.read_index(str(file), module.IO_FLAG_MMAP | module.IO_FLAG_READ_ONLY)
         except (RuntimeError, MemoryError) as error:
             raise IndexFolderError(

@@ -143,7 +143,7 @@ def _side_problems(path: Path, manifest: Manifest, live: int) -> Iterator[str]:
         from indexer.dense import read_ann
 
         try:
-            read_ann(path / entry.file, manifest.encoder.dim, entry.covered)
+            read_ann(path / entry.file, manifest.encoder.dim, entry.covered, entry.factory)
         except TandemError as error:
             yield f"{entry.file}: {str(error).split('; see:')[0]}"
 

@@ -14,6 +14,7 @@ from indexer.build import build_index, delete_documents
 from indexer.encoders import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Index, Where
+from indexer.verify import verify
 
 TOPICS = ["hospital", "castle", "river", "bread", "engine", "violin", "glacier", "harvest"]
 PLACES = ["prague", "vienna", "dhaka", "kyoto", "lima"]
@@ -225,3 +226,17 @@ def test_tantivy_and_rank_bm25_agree_on_short_passages(tmp_path: Path) -> None:
         assert lucene.lexical.bounds(query) == pytest.approx(reference.lexical.bounds(query))
     lucene.close()
     reference.close()
+
+
+@pytest.mark.parametrize("factory", ["IVF4,PQ8x8", "IVF4,PQ8x4fs", "PQ8x4"])
+def test_an_index_of_product_codes_opens_again_and_finds_a_passage_by_its_words(
+    factory: str, tmp_path: Path
+) -> None:
+    documents = [Document(f"d{n:03}", f"word{n} tale{n % 7} river{n % 11}") for n in range(400)]
+    dense = DenseSettings(factory=factory, probes=4)
+    build_index(tmp_path / "i", documents, HashEncoder(16), dense=dense)
+    folder = IndexFolder.open(tmp_path / "i")
+    found = folder.dense.search([documents[123].text], 5)[0]
+    assert folder.document_of([found[0][0]]) == ["d123"]
+    assert found[0][1] == pytest.approx(1.0, abs=1e-5)
+    assert verify(tmp_path / "i") == []
