@@ -107,6 +107,9 @@ def train(words: Sequence[str], pairs: Path, student: Path) -> bool:
     log = student.with_name(f"{student.name}.log")
     with log.open("w", encoding="utf-8") as file:
         code = subprocess.run(words, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+        if not code and (student / "student.safetensors").is_file():  # a static run: to be exported
+            export = [*words[:3], "train", "export", str(student), "-o", str(student / "model")]
+            code = subprocess.run(export, stdout=file, stderr=file, check=False).returncode
     if code:
         said = log.read_text("utf-8", errors="replace").strip().splitlines()
         raise BackendError(
