@@ -63,6 +63,8 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
+    except BrokenPipeError:  # `python -m demo | head`
+        sys.stderr.close()
     except TandemError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)

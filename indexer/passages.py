@@ -63,7 +63,10 @@ def split(
         parts += _pieces(text, start, end, size)
     if max_tokens is not None and count_tokens is not None:
         parts = _fitting(text, parts, max_tokens, count_tokens)
-    return _joined(parts, size, overlap)
+    filled = _joined(parts, size, overlap)
+    # As many passages, of about one length: a last one of a few words would say nothing of its document.
+    even = _joined(parts, min(size, int(1.1 * len(text) / len(filled)) + overlap), overlap)
+    return even if len(even) == len(filled) else filled
 
 
 def _fitting(

@@ -114,4 +114,4 @@ def number(value: float) -> str:
         return "0"
     if abs(value) >= 10:
         return f"{value:.1f}"
-    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
+    return f"{value:.2f}" if abs(value) >= 0.095 else f"{value:.2g}"
