@@ -28,6 +28,7 @@ from indexer.schema import Document, Matrix
 T = TypeVar("T")
 
 __all__ = [
+    "NO_ARRAY",
     "PASSAGE",
     "SegmentWriter",
     "Store",
@@ -50,7 +51,7 @@ CREATE TABLE documents (
 );
 """
 # What numpy raises on a header that is none: it reads it as a Python literal.
-_NO_ARRAY = (ValueError, TypeError, SyntaxError, TokenError, OverflowError, MemoryError)
+NO_ARRAY = (ValueError, TypeError, SyntaxError, TokenError, OverflowError, MemoryError)
 _COLUMNS = "id, text, title, url, lang, fields"
 
 
@@ -75,6 +76,9 @@ def open_database(path: Path) -> sqlite3.Connection:
         kinds = database.execute("SELECT type FROM sqlite_master WHERE name = 'documents'")
         if kinds.fetchall() != [("table",)]:  # a view would be a program
             raise sqlite3.DatabaseError(f"{path.parent.name}/{path.name} has no table of documents")
+    except UnicodeDecodeError as error:  # SQLite's message quotes the bytes that it tripped over
+        database.close()
+        raise sqlite3.DatabaseError(f"{path.parent.name}/{path.name}: a damaged schema") from error
     except sqlite3.Error:
         database.close()
         raise
@@ -89,7 +93,7 @@ def load_array(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
     name = f"{path.parent.name}/{path.name}"
     try:
         found = np.lib.format.open_memmap(path, mode="r")
-    except _NO_ARRAY as error:
+    except NO_ARRAY as error:
         raise ValueError(f"{name}: {error}") from error
     if found.dtype != dtype or found.shape != (rows,):
         raise ValueError(

@@ -17,7 +17,7 @@ from indexer.folder import open_store
 from indexer.lexical import LexicalIndex
 from indexer.manifest import Manifest, read_manifest, refuse_links
 from indexer.schema import Document
-from indexer.store import Store, document_of, load_array, open_database
+from indexer.store import NO_ARRAY, Store, document_of, load_array, open_database
 
 __all__ = ["recover_documents", "verify"]
 
@@ -198,7 +198,7 @@ def _passages(folder: Path) -> int:
     """How many passages a segment has, by its vector-free records; 0 when that cannot be read."""
     try:
         return len(np.lib.format.open_memmap(folder / "passages.npy", mode="r"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, *NO_ARRAY):
         return 0
 
 
@@ -239,7 +239,7 @@ def _readable(folder: Path, on_problem: Callable[[str], None]) -> Iterator[tuple
                     yield _sound(found[:6]), int(found[6])
             except (sqlite3.Error, ValueError, TypeError):
                 lost += 1
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         on_problem(f"{name}: {error}")
     finally:
         database.close()

@@ -328,6 +328,18 @@ def test_random_damage_never_breaks_verify_or_recovery(sound: Path, tmp_path: Pa
         shutil.rmtree(path)
 
 
+def test_a_schema_that_is_no_text_is_said_and_passed_over(index: Path) -> None:
+    file = index / "segment-1" / "documents.sqlite"
+    data = file.read_bytes()
+    assert b"CREATE TABLE documents" in data
+    file.write_bytes(data.replace(b"CREATE TABLE documents", b"CREATE \xbb\xbbBLE documents"))
+    found, said = recovered(index)
+    assert any("segment-1/documents.sqlite" in line for line in said)
+    assert found.keys() < STATE.keys()
+    with pytest.raises(IndexFolderError):
+        IndexFolder.open(index, CountingEncoder(), "cpu")
+
+
 def test_the_command_recovers_into_a_new_index(index: Path, tmp_path: Path) -> None:
     (index / "segment-1" / "vectors.f32").write_bytes(b"")
     run = CliRunner().invoke(command, ["verify", str(index)])
