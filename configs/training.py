@@ -52,6 +52,9 @@ class RunSettings:
     """Examples in a step."""
     learning_rate: float = 2e-5
     """AdamW's highest learning rate."""
+    embedding_rate: float = 0.0
+    """Highest rate of the token vectors, by an Adam of their own that touches only the rows of a step;
+    0: as all other weights. For large vocabularies."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the rate falls to zero after the warm-up."""
     warmup: float = 0.1
@@ -88,6 +91,8 @@ class RunSettings:
             raise ValueError(f"warmup is a share of the steps in [0, 1), not {self.warmup}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if self.embedding_rate < 0:
+            raise ValueError(f"embedding_rate must be 0 or more, not {self.embedding_rate}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class StudentSettings:
     max_tokens: int = 128
     """Longest text that is read, in tokens."""
     dropout: float = 0.1
-    """A new body's dropout."""
+    """A new body's dropout, and that of a `body` under a new tokenizer."""
 
     def __post_init__(self) -> None:
         if not self.model and self.width % self.heads:
@@ -175,9 +180,28 @@ class DistillSettings:
     width. `pca`: the teacher's vectors are cut to the student's width along their principal axes."""
     sides: Literal["both", "target"] = "both"
     """`both`: S(s) and S(t) near T(s); `target`: only S(t)."""
+    source_share: float = 0.0
+    """With sides `target`: share of the examples of which S(s) is taken in place of S(t), so that the
+    teacher's language is kept at less than the price of `both`."""
+    contrastive_weight: float = 0.0
+    """Weight, beside the squared error's 1, of telling T(s) of an example from those of the batch."""
+    temperature: float = 0.05
+    """Of that contrastive loss."""
+    teacher_precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 is three times faster on a CPU that has AVX512_BF16, and as good (cosine 0.999)."""
+    lowercase: bool = False
+    """Fold case before the teacher reads; fewer texts are different. For an uncased teacher only."""
     cache: str = ""
     """Folder of the teacher's vectors, kept by content; empty: inside the output folder."""
     run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.source_share < 1:
+            raise ValueError(f"source_share is a share in [0, 1), not {self.source_share}")
+        if self.source_share and self.sides == "both":
+            raise ValueError("source_share is for sides: target; both reads every source")
+        if self.contrastive_weight < 0 or self.temperature <= 0:
+            raise ValueError("contrastive_weight must be 0 or more, and temperature above 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from training_world import sentences, tiny, write_pairs
+from training_world import OTHER, sentences, tiny, write_pairs
 
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.training import DistillSettings, HeldOutSettings, RunSettings, StudentSettings
@@ -27,7 +27,7 @@ from training.checkpoints import newest
 from training.distill import distill
 from training.students import open_model, open_student
 from training.talk import QUIET
-from training.teaching import principal_axes, teach
+from training.teaching import narrowed, principal_axes, teach
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -142,6 +142,39 @@ def test_the_target_side_alone_is_measured_against_the_teacher(world: Path, tmp_
     assert result.score is not None and result.score > 0.8
 
 
+def test_telling_teachers_apart_teaches_and_sources_are_read_too(
+    world: Path, tmp_path: Path
+) -> None:
+    told = settings(
+        world, steps=60, sides="target", source_share=0.3, contrastive_weight=0.5, temperature=0.1
+    )
+    result = distill(told, tmp_path / "told")
+    assert result.score is not None and result.score > 0.8
+    # the teacher's language is understood as well, though nothing but source_share shows it
+    texts = [a for a, _ in sentences(60, seed=9)]
+    wanted = unit_rows(teach(texts, told.teacher, told.cache, torch.device("cpu"), QUIET))
+    wanted = narrowed(wanted, principal_axes(wanted, 64))
+    found = unit_rows(open_model(result.model).encode(texts, show_progress_bar=False))
+    pairs = np.triu_indices(len(texts), k=1)
+    agreement = np.corrcoef((found @ found.T)[pairs], (wanted @ wanted.T)[pairs])[0, 1]
+    assert agreement > 0.3
+
+
+def test_token_vectors_with_a_rate_of_their_own_move_where_they_are_read(
+    world: Path, tmp_path: Path
+) -> None:
+    base = settings(world, steps=4, sides="target")
+    run = dataclasses.replace(base.run, embedding_rate=1e-2, evaluate_every=4)
+    distill(dataclasses.replace(base, run=run), tmp_path / "run")
+    name = "embeddings.word_embeddings.weight"
+    before = open_student(base.student, "cpu", run.seed)[0].auto_model.state_dict()[name]
+    moved = (weights(tmp_path / "run")[name] != before).any(dim=1)
+    tokens = open_model(str(tmp_path / "run" / "model")).tokenizer.get_vocab()
+    assert not moved[tokens["guitar"]]  # in no pair
+    assert moved[tokens[OTHER["dog"]]]
+    assert not moved[tokens["dog"]]  # in sources alone
+
+
 def test_a_distilbert_student_learns_too(world: Path, tmp_path: Path) -> None:
     student = dataclasses.replace(tiny(world), architecture="distilbert")
     result = distill(settings(world, steps=60, student=student), tmp_path)
@@ -238,7 +271,10 @@ STEPS = 150
 def interrupted(world: Path) -> DistillSettings:
     base = settings(world, steps=STEPS)
     return dataclasses.replace(
-        base, run=dataclasses.replace(base.run, evaluate_every=10, checkpoint_every=10)
+        base,
+        run=dataclasses.replace(
+            base.run, embedding_rate=2e-3, evaluate_every=10, checkpoint_every=10
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log
+from math import exp, log
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from training.losses import (
     margin_mse,
     ranking_consistency,
     similarities,
+    told_apart,
 )
 
 
@@ -49,6 +50,21 @@ def test_listmle_looks_at_the_teachers_order_and_not_at_its_scores() -> None:
     student = torch.tensor([[0.3, 0.2, 0.9]])
     near = listmle(student, torch.tensor([[0.53, 0.52, 0.51]]))
     assert near == listmle(student, torch.tensor([[0.9, 0.5, 0.1]]))
+
+
+def test_told_apart_is_the_mean_cross_entropy_of_both_ways() -> None:
+    left = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    right = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    # cosines [[1, 0.6], [0, 0.8]] over 0.2: [[5, 3], [0, 4]]
+    rows = (log(1 + exp(-2)) + log(1 + exp(-4))) / 2
+    columns = (log(1 + exp(-5)) + log(1 + exp(-1))) / 2
+    loss = told_apart(left, right, torch.tensor([0, 1]), 0.2)
+    assert loss.item() == pytest.approx((rows + columns) / 2)
+
+
+def test_what_has_one_teacher_is_not_told_apart() -> None:
+    left = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert told_apart(left, left.flip(0), torch.tensor([7, 7])).item() == pytest.approx(0.0)
 
 
 def test_ranking_consistency_is_the_mean_jensen_shannon_divergence() -> None:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -71,14 +72,19 @@ def put_back(module: nn.Module, file: Path) -> None:
 
 
 def save(
-    folder: Path, step: int, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]
+    folder: Path,
+    step: int,
+    module: nn.Module,
+    optimizers: Sequence[Optimizer],
+    state: Mapping[str, Any],
 ) -> None:
     """Write the checkpoint of `step`, then remove all but the newest two and their best weights.
 
     Raises TandemError when it cannot be written; those written before are untouched.
     """
     flat = {
-        f"{number}.{key}": value
+        f"{place}.{number}.{key}": torch.as_tensor(value)
+        for place, optimizer in enumerate(optimizers)
         for number, entry in optimizer.state_dict()["state"].items()
         for key, value in entry.items()
     }
@@ -105,15 +111,21 @@ def newest(folder: Path) -> Checkpoint | None:
     return Checkpoint(paths[-1], int(paths[-1].name[5:]), _state(paths[-1]))
 
 
-def restore(checkpoint: Checkpoint, module: nn.Module, optimizer: Optimizer) -> None:
-    """Set `module` and `optimizer` to what they were when `checkpoint` was saved."""
+def restore(checkpoint: Checkpoint, module: nn.Module, optimizers: Sequence[Optimizer]) -> None:
+    """Set `module` and `optimizers` to what they were when `checkpoint` was saved."""
     put_back(module, checkpoint.path / "weights.safetensors")
-    whole = optimizer.state_dict()
-    whole["state"] = {}
-    for name, tensor in load_file(checkpoint.path / "optimizer.safetensors").items():
-        number, _, key = name.partition(".")
-        whole["state"].setdefault(int(number), {})[key] = tensor
-    optimizer.load_state_dict(whole)
+    saved = load_file(checkpoint.path / "optimizer.safetensors")
+    for place, optimizer in enumerate(optimizers):
+        whole = optimizer.state_dict()
+        whole["state"] = {}
+        for name, tensor in saved.items():
+            owner, number, key = name.split(".", 2)
+            if int(owner) == place:
+                # SparseAdam counts its steps in an int, and in a tensor its rates would round otherwise
+                whole_number = tensor.ndim == 0 and tensor.dtype == torch.int64
+                value = int(tensor) if whole_number else tensor
+                whole["state"].setdefault(int(number), {})[key] = value
+        optimizer.load_state_dict(whole)
 
 
 def _all(folder: Path) -> list[Path]:

@@ -7,6 +7,12 @@ Distillation" (EMNLP). With pairs (s_j, t_j) of a sentence and its translation, 
 
 where a square is the mean over the dimensions, as `MSELoss` of sentence-transformers has it. The
 teacher's vectors are of unit length, computed once, and cached by the sentence's content.
+
+With a `contrastive_weight` w the student also learns to tell its own sentence's teacher from the
+others of the batch (InfoNCE, van den Oord et al. 2018; c is the cosine, t the temperature), and the
+square is the sum over the dimensions:
+
+    loss = mean over j of [ |S(t_j) - T(s_j)|^2 - w log softmax_k(c(S(t_j), T(s_k)) / t)_j ]
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ from training.device import pick_device
 from training.embed import full_precision, sentence_vectors
 from training.heldout import Translated, open_held_out, texts_of
 from training.loop import Task, train
+from training.losses import told_apart
 from training.outputs import Result, facts_of, save_result
 from training.students import open_student, width_of
 from training.talk import QUIET, Talk
@@ -52,34 +59,54 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     held_out = open_held_out(settings.held_out, settings.corpora, aside)
 
     def taught(texts: list[str]) -> Matrix:
-        return teach(texts, settings.teacher, settings.cache or output / "teacher", device, talk)
+        return teach(
+            [text.lower() for text in texts] if settings.lowercase else texts,
+            settings.teacher,
+            settings.cache or output / "teacher",
+            device,
+            talk,
+            settings.teacher_precision,
+        )
 
-    lesson = _lesson(model, taught(train_pairs.sources), settings)
+    # one sentence may be the source of pairs in many languages; its vector is held once
+    once = {text: row for row, text in enumerate(dict.fromkeys(train_pairs.sources))}
+    row_of = np.array([once[text] for text in train_pairs.sources], np.int64)  # (pairs,)
+    lesson = _lesson(model, taught(list(once)), settings)
     if isinstance(held_out, Translated) and settings.sides == "target":
         held_out = held_out.against(lambda texts: lesson.wanted(taught(texts)))
-    targets = lesson.targets
     talk.say(f"{len(train_pairs)} pairs in {len(train_pairs.languages)} languages to train on")
+    count = len(train_pairs)
 
     def loss(rows: Rows) -> torch.Tensor:
-        sides = [[train_pairs.targets[i] for i in rows]]
+        pairs = rows % count
+        sides = [
+            [train_pairs.targets[i] if i < count else train_pairs.sources[i - count] for i in rows]
+        ]
         if settings.sides == "both":
-            sides.append([train_pairs.sources[i] for i in rows])
-        wanted = torch.from_numpy(targets[rows]).to(device)
+            sides.append([train_pairs.sources[i] for i in pairs])
+        teachers = row_of[pairs]
+        wanted = torch.from_numpy(lesson.targets[teachers]).to(device)
         vectors = [sentence_vectors(model, side) for side in sides]
         with full_precision(device):
             found: torch.Tensor = lesson.loss.compute_loss_from_embeddings(
                 vectors, [wanted] * len(sides)
             )
+            if settings.contrastive_weight:
+                same = torch.from_numpy(teachers).to(device)
+                told = [told_apart(side, wanted, same, settings.temperature) for side in vectors]
+                found = wanted.shape[1] * found + settings.contrastive_weight * sum(told) / len(
+                    told
+                )
         return found
 
     run = settings.run
-    steps = steps_of(len(train_pairs), run.batch_size, run.epochs, run.steps)
+    steps = steps_of(count, run.batch_size, run.epochs, run.steps)
     order = plan(
-        lambda epoch: train_pairs.draw(len(train_pairs), run.seed, epoch),
+        lambda epoch: _examples(train_pairs, settings, epoch),
         steps,
         run.batch_size,
         run.seed,
-        _lengths(train_pairs) if run.bucket else None,
+        _lengths(train_pairs, settings) if run.bucket else None,
     )
     data = [*train_pairs.sources, *train_pairs.targets, *texts_of(held_out)]
     evaluate = None if held_out is None else lambda: held_out.evaluate(model)
@@ -157,5 +184,17 @@ def _aside(pairs: Pairs, settings: DistillSettings) -> tuple[Pairs, Pairs | None
     return pairs.split(held_out.aside, settings.run.seed)
 
 
-def _lengths(pairs: Pairs) -> NDArray[np.int64]:
-    return np.array([len(s) + len(t) for s, t in zip(pairs.sources, pairs.targets, strict=True)])
+def _examples(pairs: Pairs, settings: DistillSettings, epoch: int) -> Rows:
+    """One epoch's examples: a pair's row, or, where its source is to be read, that plus their count."""
+    rows = pairs.draw(len(pairs), settings.run.seed, epoch)
+    random = np.random.default_rng([settings.run.seed, epoch, 0x50])
+    return rows + len(pairs) * (random.random(len(rows)) < settings.source_share)
+
+
+def _lengths(pairs: Pairs, settings: DistillSettings) -> NDArray[np.int64]:
+    """Characters of each example's text, or of both where both are read."""
+    sources, targets = (
+        np.fromiter(map(len, side), np.int64, len(pairs)) for side in (pairs.sources, pairs.targets)
+    )
+    both = sources + targets
+    return both if settings.sides == "both" else np.concatenate([targets, sources])

@@ -19,6 +19,7 @@ __all__ = [
     "margin_mse",
     "ranking_consistency",
     "similarities",
+    "told_apart",
 ]
 
 
@@ -77,6 +78,21 @@ def listmle(student: Tensor, teacher: Tensor, temperature: float = 0.05) -> Tens
         1
     )  # log of what is left at each place
     return (remaining - ranked).mean()
+
+
+def told_apart(left: Tensor, right: Tensor, same: Tensor, temperature: float = 0.05) -> Tensor:
+    """InfoNCE both ways, in nats: row i of `left` (n, dim) belongs to row i of `right` (n, dim).
+
+    `same` (n,) numbers what the rows of `right` are of: rows of one number are no negatives of each
+    other. With c the cosines over the temperature:
+
+        loss = - mean over i of [log softmax_k(c_ik)_i + log softmax_k(c_ki)_i] / 2
+    """
+    scores = similarities(left, right) / temperature  # (n, n)
+    own = torch.eye(len(same), dtype=torch.bool, device=same.device)
+    scores = scores.masked_fill((same[:, None] == same[None, :]) & ~own, float("-inf"))
+    ways = [log_softmax(way, dim=1).diagonal().mean() for way in (scores, scores.T)]
+    return -(ways[0] + ways[1]) / 2
 
 
 def graded_margin(scores: Tensor, grades: Tensor, queries: Tensor, margin: float = 0.3) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,7 +21,12 @@ __all__ = ["narrowed", "principal_axes", "teach"]
 
 
 def teach(
-    texts: Sequence[str], teacher: str, cache: str | Path, device: torch.device, talk: Talk
+    texts: Sequence[str],
+    teacher: str,
+    cache: str | Path,
+    device: torch.device,
+    talk: Talk,
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> Matrix:
     """The teacher's vectors of `texts`, (n, dim) float32 unit rows, row for row.
 
@@ -43,6 +49,7 @@ def teach(
         Path(cache),
         teacher=BUNDLED if bundled else teacher,
         device=str(device),
+        precision=precision,
         progress=progress,
     )
     return vectors[np.fromiter((rows[text] for text in texts), np.int64, len(texts))]

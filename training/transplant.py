@@ -30,6 +30,7 @@ __all__ = ["new_embeddings", "transplanted", "word_means"]
 
 NEIGHBOURS = 8
 TEMPERATURE = 0.05
+DROPOUT = {"hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"}
 MARKS = ("▁", "Ġ")  # how vocabularies mark the start of a word
 
 
@@ -63,6 +64,8 @@ def transplanted(settings: StudentSettings, device: str) -> SentenceTransformer:
         open_encoder(settings.bridge).encode,
     )
     _replace(body, new, int(tokenizer.pad_token_id))
+    for name in DROPOUT & set(body.config.to_dict()):
+        setattr(body.config, name, settings.dropout)
     with tempfile.TemporaryDirectory() as folder:
         try:
             body.save_pretrained(folder)
