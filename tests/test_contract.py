@@ -11,6 +11,7 @@ import pytest
 from configs.errors import ConfigError
 from configs.settings import DenseSettings, LexicalSettings
 from indexer.build import build_index, delete_documents
+from indexer.dense import _near as nearest_lists
 from indexer.encoders import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Index, Where
@@ -228,7 +229,7 @@ def test_tantivy_and_rank_bm25_agree_on_short_passages(tmp_path: Path) -> None:
     reference.close()
 
 
-@pytest.mark.parametrize("factory", ["IVF4,PQ8x8", "IVF4,PQ8x4fs", "PQ8x4"])
+@pytest.mark.parametrize("factory", ["IVF4,PQ8x8", "IVF4,PQ8x4fs", "IVF4,PQ8x4fsr", "PQ8x4"])
 def test_an_index_of_product_codes_opens_again_and_finds_a_passage_by_its_words(
     factory: str, tmp_path: Path
 ) -> None:
@@ -240,3 +241,28 @@ def test_an_index_of_product_codes_opens_again_and_finds_a_passage_by_its_words(
     assert folder.document_of([found[0][0]]) == ["d123"]
     assert found[0][1] == pytest.approx(1.0, abs=1e-5)
     assert verify(tmp_path / "i") == []
+
+
+def test_a_query_reads_the_lists_near_it_whatever_is_asked_beside_it(tmp_path: Path) -> None:
+    documents = [Document(f"d{n:04}", f"word{n} tale{n % 97} river{n % 11}") for n in range(3000)]
+    build_index(
+        tmp_path / "i",
+        documents,
+        HashEncoder(32),
+        dense=DenseSettings(factory="IVF64,PQ16x4fsr"),
+    )
+    folder = IndexFolder.open(tmp_path / "i")
+    vectors = HashEncoder(32).encode([document.text for document in documents[::50]])
+    vectors[7] = 0.0  # a query that says nothing
+    _, together = folder.dense.neighbours(vectors, 10)
+    alone = np.vstack([folder.dense.neighbours(vector[None], 10)[1] for vector in vectors])
+    assert (together == alone).all()
+    found = np.delete(together, 7, axis=0)
+    assert (found == np.delete(np.arange(0, 3000, 50), 7)[:, None]).any(axis=1).all()
+
+
+def test_the_lists_read_are_those_within_a_gap_of_the_nearest_but_a_sixteenth_in_any_case() -> None:
+    products = np.array([0.1, 0.9, 0.7, 0.63, 0.65, -0.2], np.float32)
+    assert nearest_lists(products, 1, 6).tolist() == [1, 2, 4]  # 0.9 - 0.26 = 0.64
+    assert sorted(nearest_lists(products, 4, 6).tolist()) == [1, 2, 3, 4]
+    assert sorted(nearest_lists(products, 1, 2).tolist()) == [1, 2]
