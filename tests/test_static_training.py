@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+import tandem
 from configs.errors import ConfigError, TandemError
 from configs.training_corpora import CorporaSettings, CorpusSettings
 from configs.training_static import StaticSettings, TokenizerSettings
@@ -169,6 +171,31 @@ def test_a_sentence_transformers_folder_gives_the_same_vectors(
     np.testing.assert_allclose(
         StaticEncoder.load(tmp_path / "student").encode(texts), theirs, atol=1e-6
     )
+
+
+def test_an_export_can_even_out_the_space(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    folder, settings = task
+    train_static(dataclasses.replace(settings, epochs=2), tmp_path / "run", cache=folder / "cache")
+    texts = [" ".join(WORDS[i : i + 4]) for i in range(140)]
+    spreads = {}
+    for power in ("0", "0.5", "1"):
+        out = tmp_path / power
+        command = ["train", "export", str(tmp_path / "run"), "-o", str(out), "--whiten", power]
+        assert CliRunner().invoke(tandem.tandem, command).exit_code == 0
+        vectors = StaticEncoder.load(out).encode(texts)
+        spread = np.linalg.eigvalsh(vectors.T @ vectors / len(vectors))
+        spreads[power] = spread[-1] / np.median(spread)
+    assert spreads["1"] < spreads["0.5"] < spreads["0"]
+    card = (tmp_path / "0.5/MODEL_CARD.md").read_text("utf-8")
+    assert "| whiten (at export) | 0.5 |" in card and "3000 training sentences" in card
+    Path(folder / "en-xx.tsv").rename(folder / "gone.tsv")
+    try:
+        with pytest.raises(ConfigError, match=r"en-xx\.tsv"):
+            export_run(tmp_path / "run", tmp_path / "x", bits=8, name="x", whiten=0.5)
+    finally:
+        (folder / "gone.tsv").rename(folder / "en-xx.tsv")
 
 
 def test_what_cannot_be_trained_is_told(task: tuple[Path, StaticSettings], tmp_path: Path) -> None:

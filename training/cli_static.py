@@ -113,6 +113,13 @@ def static(
     show_default=True,
     help="Raise each token's length, its weight in a text, to this power; below 1 evens them out.",
 )
+@click.option(
+    "--whiten",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.0,
+    show_default=True,
+    help="Even out the space: spreads to the power 1 - this, by the run's own corpora; 1 is whitening.",
+)
 @click.option("--name", default="", help="What the student is called. Default: the folder's name.")
 @click.option(
     "--licences",
@@ -130,6 +137,7 @@ def export(
     kind: str,
     bits: str,
     length_power: float,
+    whiten: float,
     name: str,
     licences: Path | None,
     figures: Path | None,
@@ -147,8 +155,10 @@ def export(
             bits={"4": 4, "8": 8, "16": 16}[bits],  # type: ignore[arg-type]
             name=name or out.resolve().name,
             length_power=length_power,
+            whiten=whiten,
             licences=licences,
             figures=figures,
+            talk=_talk,
         )
     elif (run / "model.safetensors").is_file():
         export_sentence_transformers(run, out)
