@@ -7,38 +7,73 @@ language: what the search by words would match. The text is given as segments, n
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
-from indexer.analysis import fold, query_terms, tokens, word_terms
+from indexer.analysis import STEMMERS, fold, query_terms, tokens, word_terms
 from indexer.schema import Hit
 
 __all__ = ["marks", "snippet"]
 
+# Languages whose stems begin as their words do; Arabic, Dutch or Turkish stems lose a prefix.
+_KEPT = frozenset("cs da de el en es fi fr hu it lt no pl pt ro ru sk sv".split())
+_LAST = (
+    "\u0530"  # Latin, Greek and Cyrillic letters are below: none joins with the one that follows
+)
+
 
 def marks(text: str, query: str, lang: str) -> list[tuple[int, int]]:
     """(start, end) of each word of `text` that the query names, in order."""
-    words, stems = query_terms(query, [lang])
-    wanted_words, wanted_stems = set(words), set(stems)
-    short = _unmarked(query, wanted_words)
+    wanted = _wanted(query, lang)
+    words, stems, little = wanted.words, wanted.stems, wanted.little
+    initials = wanted.initials if lang in _KEPT or lang not in STEMMERS else None
     found = []
     for word, start, end in tokens(text):
+        if (
+            initials is not None
+            and _initial(word[0]) not in initials
+            and (word.isascii() or max(word) < _LAST)
+        ):
+            continue  # most words: a term that begins otherwise is no term of the query
         mine, stem = word_terms(word, lang)
         if " " in mine:  # a script without spaces: the characters of the matching bigrams
-            found += _bigram_marks(text, start, end, wanted_words)
-        elif mine not in short and (
-            mine in wanted_words or (mine and stem in wanted_stems and len(stem) > 1)
-        ):
+            found += _bigram_marks(text, start, end, words)
+        elif (mine in words or stem in stems) and mine and mine not in little:
             found.append((start, end))
     return found
 
 
-def _unmarked(query: str, words: set[str]) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The terms of a query whose words are marked; `little` are words that never are."""
+
+    words: frozenset[str]
+    stems: frozenset[str]
+    little: frozenset[str]
+    initials: frozenset[str]
+    """The first letters of all words and stems."""
+
+
+@functools.lru_cache(maxsize=1024)  # the hits of a page have few languages
+def _wanted(query: str, lang: str) -> _Wanted:
+    words, stems = query_terms(query, [lang])
+    longer = frozenset(stem for stem in stems if len(stem) > 1)
+    initials = frozenset(term[0] for term in [*words, *longer])
+    return _Wanted(frozenset(words), longer, _unmarked(query, frozenset(words)), initials)
+
+
+@functools.lru_cache(maxsize=4096)
+def _initial(letter: str) -> str:
+    return fold(letter)[:1]
+
+
+def _unmarked(query: str, words: frozenset[str]) -> frozenset[str]:
     """Words that say nothing of a hit: single letters, and in a longer query its "how", "to" and "the"."""
     little = {fold(word) for word, _, _ in tokens(query) if len(word) <= 3 and word.islower()}
-    letters = {word for word in words if len(word) == 1 and word.isascii()}
+    letters = frozenset(word for word in words if len(word) == 1 and word.isascii())
     return letters | little if len(words - little) >= 2 else letters
 
 
-def _bigram_marks(text: str, start: int, end: int, wanted: set[str]) -> list[tuple[int, int]]:
+def _bigram_marks(text: str, start: int, end: int, wanted: frozenset[str]) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     for i in range(start, end - 1):
         if _folded(text[i : i + 2]) in wanted:

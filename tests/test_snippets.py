@@ -34,6 +34,14 @@ def test_in_scripts_without_spaces_the_matching_characters_are_marked() -> None:
     assert marked("東京の病院は開いています", "病院", "ja") == ["病院"]
 
 
+def test_words_are_marked_whose_stems_begin_otherwise() -> None:
+    assert marked("هذا الكتاب جديد", "كتاب", "ar") == ["الكتاب"]
+    assert marked("Dat is gemaakt", "maak", "nl") == ["gemaakt"]
+    assert marked("Étudier à l'école", "ecole etudier", "fr") == ["Étudier", "école"]
+    assert marked("Ёлка и ель", "елка", "ru") == ["Ёлка"]
+    assert marked("an A恤衫 here", "恤衫", "en") == ["恤衫"]
+
+
 def test_bengali_words_are_marked_whole() -> None:
     assert marked("প্রাগের হাসপাতাল খোলা", "হাসপাতাল", "bn") == ["হাসপাতাল"]
 
