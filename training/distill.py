@@ -30,8 +30,8 @@ from configs.training import DistillSettings, StudentSettings
 from indexer.schema import Matrix
 from training.batches import Rows, plan, steps_of
 from training.corpora import Pairs, read_pairs
-from training.device import pick_device
-from training.embed import full_precision, sentence_vectors
+from training.device import pick_device, suit_attention
+from training.embed import full_precision, sentence_vectors, token_counts
 from training.heldout import Translated, open_held_out, texts_of
 from training.loop import Task, train
 from training.losses import told_apart
@@ -54,6 +54,8 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     """
     device = pick_device(settings.run.device)
     model = open_student(settings.student, str(device), settings.run.seed)
+    if device.type == "cpu" and settings.run.precision == "bfloat16":
+        suit_attention(model)
     pairs = read_pairs(settings.corpora, seed=settings.run.seed, talk=talk.say)
     train_pairs, aside = _aside(pairs, settings)
     held_out = open_held_out(settings.held_out, settings.corpora, aside)
@@ -106,7 +108,7 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
         steps,
         run.batch_size,
         run.seed,
-        _lengths(train_pairs, settings) if run.bucket else None,
+        _lengths(model, train_pairs, settings, talk) if run.bucket else None,
     )
     data = [*train_pairs.sources, *train_pairs.targets, *texts_of(held_out)]
     evaluate = None if held_out is None else lambda: held_out.evaluate(model)
@@ -191,10 +193,14 @@ def _examples(pairs: Pairs, settings: DistillSettings, epoch: int) -> Rows:
     return rows + len(pairs) * (random.random(len(rows)) < settings.source_share)
 
 
-def _lengths(pairs: Pairs, settings: DistillSettings) -> NDArray[np.int64]:
-    """Characters of each example's text, or of both where both are read."""
-    sources, targets = (
-        np.fromiter(map(len, side), np.int64, len(pairs)) for side in (pairs.sources, pairs.targets)
-    )
+def _lengths(
+    model: SentenceTransformer, pairs: Pairs, settings: DistillSettings, talk: Talk
+) -> NDArray[np.int64]:
+    """Tokens of each example's text, or of both where both are read.
+
+    Not characters: a batch of many scripts that is sorted by them is more than half padding.
+    """
+    talk.say("counting tokens, to make batches of like length")
+    sources, targets = (token_counts(model, side) for side in (pairs.sources, pairs.targets))
     both = sources + targets
     return both if settings.sides == "both" else np.concatenate([targets, sources])

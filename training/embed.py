@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -12,8 +12,12 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedTokenizerFast
 
-__all__ = ["features_of", "full_precision", "held_out_vectors", "sentence_vectors"]
+__all__ = ["features_of", "full_precision", "held_out_vectors", "sentence_vectors", "token_counts"]
+
+CHUNK = 16_384
+"""Texts whose encodings are held at a time."""
 
 
 def features_of(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -23,6 +27,19 @@ def features_of(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, T
         name: value.to(model.device) if isinstance(value, Tensor) else value
         for name, value in features.items()
     }
+
+
+def token_counts(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.int64]:
+    """Tokens of each text as the model reads it, at most its limit. A text that comes again is counted once."""
+    once = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    tokenizer = cast("PreTrainedTokenizerFast", model.tokenizer).backend_tokenizer
+    each = list(once)
+    counts = np.empty(len(each), np.int64)
+    for start in range(0, len(each), CHUNK):
+        found = tokenizer.encode_batch_fast(each[start : start + CHUNK])
+        counts[start : start + CHUNK] = [len(encoding) for encoding in found]
+    rows = np.fromiter((once[text] for text in texts), np.int64, len(texts))
+    return np.minimum(counts[rows], model.max_seq_length or np.iinfo(np.int64).max)
 
 
 def sentence_vectors(model: SentenceTransformer, texts: Sequence[str]) -> Tensor:
