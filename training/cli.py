@@ -25,7 +25,10 @@ COMMANDS = {
         "Pre-train on plain text by restoring it from one vector.",
     ),
     "relevance": ("training.cli_recipes", "Fine-tune on queries and graded documents."),
-    "export": ("training.cli_static", "Write a student as int8 or float16, ONNX, or for others."),
+    "export": (
+        "training.cli_static",
+        "Write a student in few bits, for sentence-transformers, or as ONNX.",
+    ),
 }
 
 

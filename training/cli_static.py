@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from configs.errors import ConfigError
 from configs.load import load
 from configs.options import config_options, json_option
 
@@ -94,31 +93,31 @@ def static(
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["static", "sentence-transformers"]),
-    default="static",
+    type=click.Choice(["compact", "sentence-transformers", "onnx"]),
+    default="compact",
     show_default=True,
-    help="Tandem's own folder, or one that SentenceTransformer(path) opens.",
+    help="Tandem's own folder, one that SentenceTransformer(path) opens, or one with a model.onnx.",
 )
 @click.option(
     "--bits",
-    type=click.Choice(["4", "8", "16"]),
-    default="8",
-    show_default=True,
-    help="Of each number of the table; 16 is float16.",
+    type=click.Choice(["4", "8", "16", "32"]),
+    help="Of each number of the table of tokens; 16 is float16. A transformer's other matrices have 8, or "
+    "16 with 16.  [default: 8; 32 for others than Tandem]",
 )
 @click.option(
     "--length-power",
     type=click.FloatRange(0.0, 2.0),
     default=1.0,
     show_default=True,
-    help="Raise each token's length, its weight in a text, to this power; below 1 evens them out.",
+    help="Static: raise each token's length, its weight in a text, to this power; below 1 evens them out.",
 )
 @click.option(
     "--whiten",
     type=click.FloatRange(0.0, 1.0),
     default=0.0,
     show_default=True,
-    help="Even out the space: spreads to the power 1 - this, by the run's own corpora; 1 is whitening.",
+    help="Static: even out the space: spreads to the power 1 - this, by the run's own corpora; 1 is "
+    "whitening.",
 )
 @click.option("--name", default="", help="What the student is called. Default: the folder's name.")
 @click.option(
@@ -135,35 +134,28 @@ def export(
     run: Path,
     out: Path,
     kind: str,
-    bits: str,
+    bits: str | None,
     length_power: float,
     whiten: float,
     name: str,
     licences: Path | None,
     figures: Path | None,
 ) -> None:
-    """Write the student of a training folder, or a static folder, as a folder to use or to share.
+    """Write the student of a training folder, or one exported before, as a folder to use or to share.
 
-    RUN is what `train static` wrote, or (for sentence-transformers) also a static student's folder.
+    RUN is what any `tandem train` recipe wrote, a static or compact student, or a sentence-transformers
+    folder. Vectors of --format sentence-transformers and onnx are those of RUN.
     """
-    from training.export import export_run, export_sentence_transformers
+    from training.exporting import Export, export_student
 
-    if kind == "static":
-        export_run(
-            run,
-            out,
-            bits={"4": 4, "8": 8, "16": 16}[bits],  # type: ignore[arg-type]
-            name=name or out.resolve().name,
-            length_power=length_power,
-            whiten=whiten,
-            licences=licences,
-            figures=figures,
-            talk=_talk,
-        )
-    elif (run / "model.safetensors").is_file():
-        export_sentence_transformers(run, out)
-    else:
-        raise ConfigError(
-            f"{run}: no static student's folder; export it first with --format static, then that folder"
-        )
+    wanted = Export(
+        kind,  # type: ignore[arg-type]
+        None if bits is None else int(bits),  # type: ignore[arg-type]
+        name,
+        length_power,
+        whiten,
+        licences,
+        figures,
+    )
+    export_student(run, out, wanted, _talk)
     click.echo(str(out))
