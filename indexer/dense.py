@@ -233,7 +233,7 @@ class DenseIndex:
                 rankings.append([])
                 continue
             pairs = zip(map(str, found[known].tolist()), mine[known].tolist(), strict=True)
-            rankings.append(sorted(pairs, key=lambda hit: (-hit[1], int(hit[0]))))
+            rankings.append(list(pairs))
         return rankings
 
     def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]:

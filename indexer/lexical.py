@@ -7,6 +7,7 @@ commit's folder is the one before it, hard-linked, with new files beside: the ol
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import shutil
@@ -52,6 +53,13 @@ def likely(query: str, langs: Collection[str]) -> list[str]:
     chances = languages.distribution(query, langs)
     top = max(chances.values(), default=0.0)
     return [lang for lang in langs if chances.get(lang, 0.0) >= 0.2 * top] or list(langs)[:1]
+
+
+@functools.lru_cache(1024)  # searching, scoring and bounds ask for the same query
+def _terms(
+    query: str, langs: tuple[str, ...], word_weight: float
+) -> tuple[tuple[str, str, float], ...]:
+    return tuple(weighted_terms(query, likely(query, langs), word_weight))
 
 
 class LexicalWriter:
@@ -161,9 +169,9 @@ class LexicalIndex:
         """Passages that can be found."""
         return int(self._searcher.num_docs)
 
-    def _terms(self, query: str) -> list[tuple[str, str, float]]:
+    def _terms(self, query: str) -> tuple[tuple[str, str, float], ...]:
         """(stream, term, weight) of the query."""
-        return weighted_terms(query, likely(query, self._langs), self._word_weight)
+        return _terms(query, self._langs, self._word_weight)
 
     def _query(self, terms: Sequence[tuple[str, str, float]]) -> Any:
         build = self._tantivy.Query
@@ -217,10 +225,8 @@ class LexicalIndex:
         ):
             limit = min(limit * 2, self._searcher.num_docs)
             found = self._run(prepared, limit)
-        ranked = sorted(
-            ((str(row), score) for score, row in found), key=lambda hit: (-hit[1], int(hit[0]))
-        )
-        return ranked[:k]
+        found.sort(key=lambda hit: (-hit[0], hit[1]))
+        return [(str(row), score) for score, row in found[:k]]
 
     def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]:
         terms = self._terms(query)
