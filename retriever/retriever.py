@@ -23,21 +23,9 @@ from indexer.folder import IndexFolder
 from indexer.manifest import read_manifest
 from indexer.schema import Document, Encoder, Hit, Mode, Part, Passage, Ranking, Where
 from retriever import fusion
+from retriever.pool import Pool, Scores, asked_for, offered, ranked
 
 __all__ = ["Retriever"]
-
-Scores = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """Candidate passages of one query, (n,) each; a rank is infinite where that side did not find it."""
-
-    ids: list[str]
-    dense: Scores
-    lexical: Scores
-    dense_ranks: Scores
-    lexical_ranks: Scores
 
 
 class Retriever:
@@ -100,7 +88,7 @@ class Retriever:
         wanted = self.settings.k if k is None else k
         _check_k(wanted, offset)
         folder = self._folder
-        found = self._documents(folder, [query], wanted + offset, mode, where)[0]
+        found = self._documents(folder, [query], wanted + offset, mode, where, whole=not offset)[0]
         return _hits(folder, found[offset : offset + wanted], offset)
 
     def search_many(
@@ -116,7 +104,7 @@ class Retriever:
         folder = self._folder
         return [
             _hits(folder, found, 0)
-            for found in self._documents(folder, queries, wanted, mode, where)
+            for found in self._documents(folder, queries, wanted, mode, where, whole=True)
         ]
 
     def rank(
@@ -148,9 +136,9 @@ class Retriever:
             raise ConfigError(f"not in the index: {', '.join(map(repr, missing[:5]))}")
         mode = self._checked(query, mode, None)
         ids = [passage for id_ in document_ids for passage in passages[id_]]
-        pool = _back_filled(folder, query, ids, {}, {}, mode)
+        pool = asked_for(folder, query, ids, mode)
         if self.settings.fusion.method == "rrf":  # ranks among the documents asked for
-            pool = _ranked(pool)
+            pool = ranked(pool)
         scores = self._fused(folder, query, pool, mode).score
         starts = np.cumsum([0, *(len(passages[id_]) for id_ in document_ids)])[:-1]
         return np.maximum.reduceat(scores, starts) if len(ids) else np.zeros(0)
@@ -186,6 +174,7 @@ class Retriever:
         wanted: int,
         mode: Mode | None,
         where: Where | None,
+        whole: bool = False,
     ) -> list[list[_Found]]:
         chosen: Mode = "hybrid"
         for query in queries:
@@ -193,21 +182,21 @@ class Retriever:
         size = self.settings.pool
         while size < wanted:  # doubled, so that neighbouring pages mostly come from one pool
             size *= 2
-        pools = _pools(folder, queries, size, chosen, where)
+        pools = offered(folder, queries, size, chosen, where)
         for _ in range(4):  # long documents have many passages: ask for more until there are enough
             found = [
                 self._best(folder, q, pool, chosen) for q, pool in zip(queries, pools, strict=True)
             ]
-            full = [len(pool.ids) >= size for pool in pools]
+            full = [len(pool.rows) >= size for pool in pools]
             if all(len(f) >= wanted or not more for f, more in zip(found, full, strict=True)):
                 break
             size *= 4
-            pools = _pools(folder, queries, size, chosen, where)
-        return [_named(folder, best, wanted, chosen) for best in found]
+            pools = offered(folder, queries, size, chosen, where)
+        return [_named(folder, best, wanted, chosen, whole) for best in found]
 
-    def _best(self, folder: IndexFolder, query: str, pool: _Pool, mode: Mode) -> _Best:
+    def _best(self, folder: IndexFolder, query: str, pool: Pool, mode: Mode) -> _Best:
         """Each document's best passage, best first; ties by passage."""
-        rows = np.array([int(id_) for id_ in pool.ids], np.int64)
+        rows = pool.rows
         if not len(rows):
             none = np.zeros(0)
             return _Best(pool, fusion.Fused(none, none), none, rows, rows, rows)
@@ -219,8 +208,8 @@ class Retriever:
         places = order[np.sort(first)]
         return _Best(pool, fused, score[places], places, documents[places], rows[places])
 
-    def _fused(self, folder: IndexFolder, query: str, pool: _Pool, mode: Mode) -> fusion.Fused:
-        none = np.zeros(len(pool.ids))
+    def _fused(self, folder: IndexFolder, query: str, pool: Pool, mode: Mode) -> fusion.Fused:
+        none = np.zeros(len(pool.rows))
         if mode == "dense":
             return fusion.Fused(pool.dense, none)
         if mode == "lexical":
@@ -240,9 +229,11 @@ class Retriever:
             return fusion.combmnz(pool.dense, pool.lexical, weight)
         top = max(chances.values(), default=0.0)
         likely = {
-            lang: chances.get(lang, 0.0) / top if top > 0 else 1.0 for lang in folder.languages
+            lang.encode(): chances.get(lang, 0.0) / top if top > 0 else 1.0
+            for lang in folder.languages
         }
-        same = np.array([likely.get(lang, 0.0) for lang in folder.languages_of(pool.ids)])
+        codes = folder.store.passages["lang"][pool.rows].tolist()
+        same = np.array([likely.get(code, 0.0) for code in codes])
         return fusion.convex(
             pool.dense,
             pool.lexical,
@@ -258,7 +249,7 @@ class Retriever:
 class _Best:
     """Documents of one query, each at its best passage, best first; (documents,) each."""
 
-    pool: _Pool
+    pool: Pool
     fused: fusion.Fused
     scores: Scores
     places: NDArray[np.int64]
@@ -287,13 +278,14 @@ class _Best:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A document found: its id and number, and its best passage's row."""
+    """A document found: its id and number, its best passage's row, itself if it was asked for whole."""
 
     id: str
     number: int
     row: int
     score: float
     parts: Mapping[str, Part]
+    document: Document | None
 
 
 def _check_k(k: int, offset: int) -> None:
@@ -320,69 +312,18 @@ def _weight(settings: FusionSettings, chances: Mapping[str, float]) -> float:
     )
 
 
-def _pools(
-    folder: IndexFolder, queries: Sequence[str], size: int, mode: Mode, where: Where | None
-) -> list[_Pool]:
-    empty: list[Ranking] = [[] for _ in queries]
-    dense = folder.dense.search(queries, size, where) if mode != "lexical" else empty
-    lexical = folder.lexical.search(queries, size, where) if mode != "dense" else empty
-    pools = []
-    for query, by_meaning, by_words in zip(queries, dense, lexical, strict=True):
-        ids = list(dict.fromkeys([*(i for i, _ in by_meaning), *(i for i, _ in by_words)]))
-        pools.append(_back_filled(folder, query, ids, dict(by_meaning), dict(by_words), mode))
-    return pools
-
-
-def _back_filled(
-    folder: IndexFolder,
-    query: str,
-    ids: list[str],
-    dense: Mapping[str, float],
-    lexical: Mapping[str, float],
-    mode: Mode,
-) -> _Pool:
-    """The pool of these passages; a score a side did not give is asked of it."""
-    scores = []
-    for side, known in ((folder.dense, dense), (folder.lexical, lexical)):
-        if (mode == "lexical" and side is folder.dense) or (
-            mode == "dense" and side is folder.lexical
-        ):
-            scores.append(np.zeros(len(ids)))
-            continue
-        missing = [id_ for id_ in ids if id_ not in known]
-        asked = (
-            dict(zip(missing, side.score(query, missing).tolist(), strict=True)) if missing else {}
-        )
-        scores.append(np.array([known[id_] if id_ in known else asked[id_] for id_ in ids]))
-    ranks = []
-    for known in (dense, lexical):
-        places = {id_: place for place, id_ in enumerate(known, 1)}
-        ranks.append(np.array([places.get(id_, math.inf) for id_ in ids]))
-    return _Pool(ids, scores[0], scores[1], ranks[0], ranks[1])
-
-
-def _ranked(pool: _Pool) -> _Pool:
-    """The pool with ranks by its own scores; a lexical score of 0 is no rank."""
-    rows = np.array([int(id_) for id_ in pool.ids], np.int64)
-    ranks = []
-    for scores in (pool.dense, pool.lexical):
-        places = np.empty(len(rows))
-        places[np.lexsort((rows, -scores))] = np.arange(1, len(rows) + 1)
-        ranks.append(places)
-    ranks[1][pool.lexical <= 0] = math.inf
-    return _Pool(pool.ids, pool.dense, pool.lexical, ranks[0], ranks[1])
-
-
-def _named(folder: IndexFolder, best: _Best, wanted: int, mode: Mode) -> list[_Found]:
+def _named(folder: IndexFolder, best: _Best, wanted: int, mode: Mode, whole: bool) -> list[_Found]:
     """The best `wanted`, with their ids; equal scores in the order of the ids."""
     end = min(wanted, len(best))
     while end < len(best) and best.scores[end] == best.scores[end - 1]:
         end += 1  # ties at the border are settled by id, so their ids are needed too
     columns = (best.numbers, best.rows, best.scores, best.places)
     entries = list(zip(*(column[:end].tolist() for column in columns), strict=True))
-    ids = folder.store.ids([number for number, *_ in entries])
+    numbers = [number for number, *_ in entries]
+    documents = folder.store.documents(numbers) if whole else {}
+    ids = {n: d.id for n, d in documents.items()} if whole else folder.store.ids(numbers)
     found = [
-        _Found(ids[number], number, row, score, best.parts(place, mode))
+        _Found(ids[number], number, row, score, best.parts(place, mode), documents.get(number))
         for number, row, score, place in entries
     ]
     found.sort(key=lambda entry: (-entry.score, entry.id))
@@ -390,10 +331,10 @@ def _named(folder: IndexFolder, best: _Best, wanted: int, mode: Mode) -> list[_F
 
 
 def _hits(folder: IndexFolder, found: Sequence[_Found], offset: int) -> list[Hit]:
-    documents = folder.store.documents([entry.number for entry in found])
+    documents = folder.store.documents([e.number for e in found if e.document is None])
     hits = []
     for rank, entry in enumerate(found, offset + 1):
-        document: Document = documents[entry.number]
+        document = entry.document or documents[entry.number]
         record = folder.store.passages[entry.row]
         start, end = int(record["start"]), int(record["end"])
         passage = Passage(document.id, int(record["number"]), document.text[start:end], start, end)
