@@ -196,7 +196,7 @@ def _step(
     index = str(work / f"tandem-{size}")
     asked = collection.queries
     if step in PEERS:
-        calls = min(count, max(20, _SLOW.get(step, 10**12) // size))
+        calls = _calls(step, size, count)
         given = {"peer": step, "file": str(file), "folder": str(work / "peer"), "encoder": encoder}
         given |= {"query_file": asked, "count": calls}  # type: ignore[dict-item]
         return lambda: isolated("benchmarks.peers:run", given)
@@ -220,7 +220,15 @@ def _step(
     more: dict[str, Any] = {**given, "count": count}
     if step == "latency":
         more["clients"] = clients
+    if step == "lexical_side":
+        more |= {"file": str(file), "encoder": encoder}
+        more["firsts"] = sorted({_calls(peer, size, count) for peer in ("bm25s", "rank-bm25")})
     return lambda: isolated(f"benchmarks.ours:{step}", more)
+
+
+def _calls(peer: str, size: int, count: int) -> int:
+    """Queries that a peer is asked."""
+    return min(count, max(20, _SLOW.get(peer, 10**12) // size))
 
 
 def _encoders(file: Path, collection: Collection, encoder: str) -> dict[str, Any]:

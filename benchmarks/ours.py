@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -151,14 +151,31 @@ def _together(search: Callable[[str], object], asked: list[str], clients: int) -
     }
 
 
-def lexical_side(folder: str, query_file: str, count: int) -> dict[str, Any]:
-    """Milliseconds of the search by words alone, down to passage ids: what bm25s and rank-bm25 give."""
+def lexical_side(
+    folder: str,
+    query_file: str,
+    count: int,
+    file: str = "",
+    encoder: str = "default",
+    firsts: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Milliseconds of the search by words alone, down to passage ids: what bm25s and rank-bm25 give.
+
+    `whole` has documents and snippets besides; `p50_of_first` the medians of the first queries, as many
+    as a slower peer was asked. The index is built from `file` first where there is none.
+    """
     from retriever.retriever import Retriever
 
-    side = Retriever.open(folder).folder.lexical
-    return asdict(
-        percentiles(timed(lambda query: side.search([query], K), queries(query_file, count)))
-    )
+    if not (Path(folder) / "manifest.json").is_file():
+        build(file, folder, encoder)
+    retriever = Retriever.open(folder)
+    side, asked = retriever.folder.lexical, queries(query_file, count)
+    seconds = timed(lambda query: side.search([query], K), asked)
+    return {
+        **asdict(percentiles(seconds)),
+        "p50_of_first": {str(n): percentiles(seconds[:n]).p50 for n in firsts},
+        "whole": asdict(percentiles(timed(_shown(retriever, "lexical"), asked))),
+    }
 
 
 def recall(folder: str, query_file: str, count: int) -> dict[str, Any]:

@@ -117,6 +117,8 @@ def _side_by_side(measured: Mapping[str, Any]) -> str:
         ours = measured["tandem"]
         for name, mode in (("Tandem (hybrid)", "hybrid"), ("Tandem (words)", "lexical"), ("Tandem (meaning)", "dense")):  # fmt: skip
             found = _at(ours, "latency", mode) or {}
+            if mode == "lexical" and not found:
+                found = _at(ours, "lexical_side", "whole") or {}
             first = mode == "hybrid"
             rows.append(
                 [
@@ -195,7 +197,8 @@ def targets(results: Results) -> list[Target]:
     for size in (100_000, million):
         check(f"build, times txtai's throughput, {size:,}", ">= 5", ratio(size, ("tandem", "build", "per_second"), ("txtai", "per_second")), lambda v: v >= 5, 1)  # fmt: skip
     for peer, wanted in (("bm25s", 20), ("rank-bm25", 500)):
-        times = ratio(500_000, (peer, "latency", "p50"), ("tandem", "lexical_side", "p50"))
+        calls = str(_at(results, "sizes", "500000", peer, "latency", "calls"))  # the same queries
+        times = ratio(500_000, (peer, "latency", "p50"), ("tandem", "lexical_side", "p50_of_first", calls))  # fmt: skip
         check(f"words, times faster than {peer} at 500,000 (p50)", f">= {wanted}", times, lambda v, wanted=wanted: v >= wanted, 1)  # type: ignore[misc]  # fmt: skip
     return found
 

@@ -117,6 +117,32 @@ def test_a_tiny_run_measures_builds_and_searches(small_data: Path, tmp_path: Pat
     assert "hybrid p99, ms" in table and "rank-bm25 (words)" in table
 
 
+def test_words_alone_are_measured_on_the_queries_that_a_slower_peer_is_asked(
+    small_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--data", str(small_data), "--work", str(tmp_path / "work"), "--out", str(out)]
+    arguments += ["--sizes", "60", "--queries", "20", "--repeat", "1", "--encoder", "hash:64"]
+    arguments += ["--only", "lexical_side,rank-bm25"]  # the index is built on the way
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    side = json.loads((out / "results.json").read_text("utf-8"))["sizes"]["60"]["tandem"]
+    assert side["lexical_side"]["calls"] == side["lexical_side"]["whole"]["calls"] == 20
+    assert side["lexical_side"]["p50_of_first"] == {"20": side["lexical_side"]["p50"]}
+
+
+def test_peers_by_words_are_compared_on_the_same_queries() -> None:
+    side = {"p50": 9.0, "p50_of_first": {"200": 0.5, "40": 0.4}}
+    peers = {"bm25s": (11.0, 200), "rank-bm25": (180.0, 40)}
+    found = {name: {"latency": {"p50": p50, "calls": n}} for name, (p50, n) in peers.items()}
+    results = {"sizes": {"500000": {"tandem": {"lexical_side": side}, **found}}}
+    words = {t.name: t for t in report.targets(results) if t.name.startswith("words")}
+    bm25s = words["words, times faster than bm25s at 500,000 (p50)"]
+    assert (bm25s.measured, bm25s.met) == ("22.0", True)
+    rank_bm25 = words["words, times faster than rank-bm25 at 500,000 (p50)"]
+    assert (rank_bm25.measured, rank_bm25.met) == ("450.0", False)
+
+
 def test_targets_compare_what_was_measured() -> None:
     latency = {"hybrid": {"p50": 4.0, "p99": 30.0}}
     tandem = {"latency": latency, "build": {"per_second": 5_500.0, "peak_rss_mb": 2_000.0}}
