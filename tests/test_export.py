@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,6 +207,7 @@ def test_a_body_of_another_kind_is_refused_with_the_way_out(student: Path, tmp_p
     with pytest.raises(ConfigError, match=r"Transformer, Pooling, Dense.*--format onnx"):
         export_compact(model, tmp_path / "x", name="x")
     model = open_model(str(student))
-    model[0].auto_model.config.hidden_act = "relu"
+    first: Any = model[0]
+    first.auto_model.config.hidden_act = "relu"
     with pytest.raises(ConfigError, match="its activation is relu"):
         export_compact(model, tmp_path / "x", name="x")

