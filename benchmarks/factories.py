@@ -3,7 +3,7 @@
     python -m benchmarks.factories INDEX QUERIES --sizes 20000,100000 --factory Flat --factory HNSW32
 
 Each factory is trained on and filled with the first passages of an index, as `indexer.dense` does it, and
-searched with held-out queries for 400 candidates, whose exact scores give the hundred that count.
+searched with held-out queries for 600 candidates, whose exact scores give the hundred that count.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["study"]
 
-K, WANTED, CANDIDATES = 10, 100, 400
+K, WANTED, CANDIDATES = 10, 100, 600
 
 
 def study(

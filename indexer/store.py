@@ -223,7 +223,7 @@ class Store:
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise _damaged(f"row {rows.max()} of {len(self)} was asked for")
         if len(self.vectors) == 1:
-            return np.asarray(self.vectors[0][rows])
+            return np.take(np.asarray(self.vectors[0]), rows, axis=0)
         out = np.empty((len(rows), self.dim), np.float32)
         segment = np.searchsorted(self.row_bases, rows, side="right") - 1
         for s in np.unique(segment):

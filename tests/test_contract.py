@@ -262,7 +262,7 @@ def test_a_query_reads_the_lists_near_it_whatever_is_asked_beside_it(tmp_path: P
 
 
 def test_the_lists_read_are_those_within_a_gap_of_the_nearest_but_a_sixteenth_in_any_case() -> None:
-    products = np.array([0.1, 0.9, 0.7, 0.63, 0.65, -0.2], np.float32)
-    assert nearest_lists(products, 1, 6).tolist() == [1, 2, 4]  # 0.9 - 0.26 = 0.64
+    products = np.array([0.1, 0.9, 0.7, 0.59, 0.65, -0.2], np.float32)
+    assert nearest_lists(products, 1, 6).tolist() == [1, 2, 4]  # 0.9 - 0.3 = 0.6
     assert sorted(nearest_lists(products, 4, 6).tolist()) == [1, 2, 3, 4]
     assert sorted(nearest_lists(products, 1, 2).tolist()) == [1, 2]
