@@ -1,149 +1,78 @@
-"""How the two sides are best put together: the settings of fusion, measured on collections in one
-language and across languages. `python -m benchmarks.fusion --data DIR` prints a table a setting.
-
-The collections: the demo (78 queries, most of which must cross), Cranfield and CACM (English alone), and
-NTREX-128 (news sentences in ten languages; a query must find its translations among all of them).
+"""How the two sides are best put together: ways of fusion on collections in one language and across
+languages, and whether both together are as good as the better side of each.
+`python -m benchmarks.fusion --data ../shared/data` prints nDCG@10 by collection; `--all` every setting.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import numpy as np
 
+from benchmarks import judged
+from benchmarks.judged import Collection
 from configs.settings import FusionSettings, SearchSettings
+from eval.metrics import measure_run, parse_measures
+from eval.statistics import Paired, paired
 from indexer.build import build_index
 from indexer.encoders import open_encoder
-from indexer.schema import Document, Encoder
-from indexer.sources import read_documents
+from indexer.schema import Encoder
 from retriever.retriever import Retriever
 
-NTREX = {"en": "eng", "cs": "ces", "bn": "ben", "de": "deu", "fr": "fra", "ru": "rus", "pl": "pol", "tr": "tur", "ja": "jpn", "ar": "arb"}  # fmt: skip
+Values = Mapping[str, list[float]]
+"""Collection -> a value a query."""
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """Documents, queries and which documents answer them (grade above 0)."""
-
-    name: str
-    documents: list[Document]
-    queries: dict[str, str]
-    qrels: dict[str, dict[str, int]]
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from file
+def collections(data: Path | None) -> list[Collection]:
+    found = [judged.demo()]
+    if data is not None:
+        found += [judged.classic(data, name) for name in ("cranfield", "cacm", "adi")]
+        found += [judged.ntrex(data), judged.afriqa(data), judged.headlines(data)]
+        found += [judged.problems(data)]
+    rare = [judged.rare_words(c) for c in found if c.name in ("demo", "headlines")]
+    return [*found, *rare]
 
 
-def demo() -> Collection:
-    folder = Path(__file__).parent.parent / "demo"
-    documents = list(read_documents([str(folder / "documents.jsonl")], lambda reject: None))
-    queries = {}
-    for line in (folder / "queries.jsonl").read_text("utf-8").splitlines():
-        record = json.loads(line)
-        queries[record["_id"]] = record["text"]
-    qrels: dict[str, dict[str, int]] = {}
-    for line in (folder / "qrels.txt").read_text("utf-8").splitlines():
-        query, _, document, grade = line.split()
-        qrels.setdefault(query, {})[document] = int(grade)
-    return Collection("demo", documents, queries, qrels)
+def measure(retriever: Retriever, collection: Collection) -> list[float]:
+    """nDCG@10 of each query."""
+    measures = parse_measures(["nDCG@10"])
+    rankings = retriever.rank(list(collection.queries.values()), depth=10)
+    run = dict(zip(collection.queries, rankings, strict=True))
+    qrels = {query: collection.qrels[query] for query in collection.queries}
+    return list(measure_run(measures, qrels, run)["nDCG@10"].values())
 
 
-def classic(data: Path, name: str) -> Collection:
-    folder = data / "ir-classic" / name
-    documents = [
-        Document(r["doc_id"], r["text"], r["title"], lang="en")
-        for r in map(json.loads, _lines(folder / "corpus.jsonl.gz"))
-        if r["text"].strip() or r["title"].strip()
-    ]
-    queries = {
-        r["query_id"]: r["text"] for r in map(json.loads, _lines(folder / "queries.jsonl.gz"))
-    }
-    qrels: dict[str, dict[str, int]] = {}
-    for line in (folder / "qrels.tsv").read_text("utf-8").splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        qrels.setdefault(query, {})[document] = int(grade)
-    return Collection(name, documents, {q: t for q, t in queries.items() if q in qrels}, qrels)
-
-
-def ntrex(data: Path, queries: int = 300) -> Collection:
-    """Each sentence of each language is a document; every 7th is a query, its own text taken out."""
-    sides: dict[str, list[str]] = {}
-    for lang, code in NTREX.items():
-        if lang == "en":
-            continue
-        pairs = [
-            line.rstrip("\n").split("\t")
-            for line in _lines(data / "ntrex128" / f"ntrex128.eng-{code}.tsv.gz")
-        ]
-        sides.setdefault("en", [pair[0] for pair in pairs])
-        sides[lang] = [pair[1] for pair in pairs]
-    langs = sorted(sides)
-    asked, qrels, hidden = {}, {}, set()
-    for n in range(queries):
-        row, lang = (n * 7) % len(sides["en"]), langs[n % len(langs)]
-        asked[f"{lang}-{row}"] = sides[lang][row]
-        hidden.add(f"{lang}-{row}")
-        qrels[f"{lang}-{row}"] = {f"{other}-{row}": 1 for other in langs if other != lang}
-    documents = [
-        Document(f"{lang}-{row}", text, lang=lang)
-        for lang in langs
-        for row, text in enumerate(sides[lang])
-        if f"{lang}-{row}" not in hidden and text.strip()
-    ]
-    return Collection("ntrex", documents, asked, qrels)
-
-
-def scores(ranking: Sequence[str], grades: dict[str, int]) -> tuple[float, float]:
-    """(nDCG@10 with gain 2^grade - 1, average precision over the depth of the ranking)."""
-    gains = [2 ** max(grades.get(id_, 0), 0) - 1 for id_ in ranking[:10]]
-    ideal = sorted((2 ** max(g, 0) - 1 for g in grades.values()), reverse=True)[:10]
-    discount = 1 / np.log2(np.arange(2, 12))
-    best = float(np.dot(ideal, discount[: len(ideal)]))
-    relevant = {id_ for id_, grade in grades.items() if grade > 0}
-    found, total = 0, 0.0
-    for place, id_ in enumerate(ranking, 1):
-        if id_ in relevant:
-            found += 1
-            total += found / place
-    ndcg = float(np.dot(gains, discount[: len(gains)])) / best if best else 0.0
-    return ndcg, total / len(relevant) if relevant else 0.0
-
-
-def measure(retriever: Retriever, collection: Collection) -> tuple[float, float]:
-    """Mean (nDCG@10, AP) over the queries."""
-    rankings = retriever.rank(list(collection.queries.values()), depth=100)
-    results = [
-        scores([id_ for id_, _ in ranking], collection.qrels[query])
-        for query, ranking in zip(collection.queries, rankings, strict=True)
-    ]
-    return float(np.mean([r[0] for r in results])), float(np.mean([r[1] for r in results]))
-
-
-def settings() -> dict[str, SearchSettings]:
+def ways(everything: bool) -> dict[str, SearchSettings]:
     base = SearchSettings()
+
+    def fused(**values: object) -> SearchSettings:
+        return dataclasses.replace(base, fusion=dataclasses.replace(FusionSettings(), **values))  # type: ignore[arg-type]
+
     table = {
-        "dense": dataclasses.replace(base, mode="dense"),
-        "lexical": dataclasses.replace(base, mode="lexical"),
-        "rrf": dataclasses.replace(base, fusion=FusionSettings(method="rrf")),
+        "words": dataclasses.replace(base, mode="lexical"),
+        "meaning": dataclasses.replace(base, mode="dense"),
+        "both": base,
+        "convex alone": fused(method="convex"),
+        "rrf": fused(method="rrf"),
     }
-    for method in ("minmax", "zscore", "combmnz"):
-        table[f"{method} 0.5"] = dataclasses.replace(
-            base, fusion=FusionSettings(method=method, lexical_weight=0.5)
-        )
-    for weight in (0.2, 0.4, 0.6):
-        for cross in (0.0, 0.3, 0.6, 1.0):
-            fusion = FusionSettings(lexical_weight=weight, cross_language=cross)
-            table[f"convex {weight} cross {cross}"] = dataclasses.replace(base, fusion=fusion)
+    if everything:
+        table |= {
+            f"{method} {weight}": fused(method=method, lexical_weight=weight)
+            for method in ("interleave", "convex", "minmax", "zscore", "combmnz")
+            for weight in (0.2, 0.4, 0.6, 0.8)
+        }
     return table
+
+
+def against_the_better_side(results: Mapping[str, Values], name: str) -> Paired:
+    """Both sides together against the better one alone on this collection, query by query."""
+    better = max((results[side][name] for side in ("words", "meaning")), key=lambda v: np.mean(v))
+    return paired(better, results["both"][name])
 
 
 def build(collection: Collection, encoder: Encoder, folder: Path) -> Retriever:
@@ -157,23 +86,30 @@ def build(collection: Collection, encoder: Encoder, folder: Path) -> Retriever:
     "--data", type=click.Path(path_type=Path, exists=True), help="The folder of shared data."
 )
 @click.option("--encoder", default="default")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the table as JSON.")
-def main(data: Path | None, encoder: str, out: Path | None) -> None:
-    """Measure every setting of fusion on every collection."""
+@click.option("--all", "everything", is_flag=True, help="Every method at several weights.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the values as JSON.")
+def main(data: Path | None, encoder: str, everything: bool, out: Path | None) -> None:
+    """Measure ways of fusion on every collection."""
     opened = open_encoder(encoder)
-    collections = [demo()]
-    if data is not None:
-        collections += [classic(data, "cranfield"), classic(data, "cacm"), ntrex(data)]
-    results: dict[str, dict[str, tuple[float, float]]] = {}
+    results: dict[str, dict[str, list[float]]] = {name: {} for name in ways(everything)}
     with tempfile.TemporaryDirectory() as room:
-        retrievers = {c.name: build(c, opened, Path(room)) for c in collections}
-        click.echo(f"{'nDCG@10 / AP':<24}" + "".join(f"{c.name:>18}" for c in collections))
-        for name, chosen in settings().items():
-            row = {
-                c.name: measure(retrievers[c.name].with_settings(chosen), c) for c in collections
-            }
-            results[name] = row
-            click.echo(f"{name:<24}" + "".join(f"{n:>10.4f} {a:.4f} " for n, a in row.values()))
+        for collection in collections(data):
+            retriever = build(collection, opened, Path(room))
+            for name, settings in ways(everything).items():
+                values = measure(retriever.with_settings(settings), collection)
+                results[name][collection.name] = values
+            retriever.folder.close()
+    names = list(results["both"])
+    click.echo(f"{'nDCG@10':<16}" + "".join(f"{name:>20}" for name in names))
+    for name, row in results.items():
+        click.echo(f"{name:<16}" + "".join(f"{np.mean(row[c]):>20.4f}" for c in names))
+    for name in names:
+        found = against_the_better_side(results, name)
+        gain = found.difference
+        click.echo(
+            f"{name}: both against the better side {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], "
+            f"p {found.p_randomisation:.4f}, {found.wins}/{found.ties}/{found.losses}"
+        )
     if out is not None:
         out.write_text(json.dumps({"encoder": opened.fingerprint, "results": results}, indent=1))
 

@@ -206,8 +206,6 @@ def _flat(settings: dict[str, Any]) -> str:
         kept["rrf_k"] = settings["rrf_k"]
     else:
         kept["lexical_weight"] = settings["lexical_weight"]
-    if settings["method"] == "convex":
-        kept["cross_language"] = settings["cross_language"]
     if settings["language_weights"]:
         kept["language_weights"] = settings["language_weights"]
     return ", ".join(f"{key} {value}" for key, value in kept.items())

@@ -30,12 +30,11 @@ __all__ = [
 ]
 
 WEIGHTS = tuple(step / 10 for step in range(11))
-CROSSINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
 RRF = (10, 30, 60, 100)
 ENOUGH = 20
 """Queries of one language in the training folds before it may have a weight of its own."""
 
-Method = Literal["convex", "rrf", "minmax", "zscore", "combmnz"]
+Method = Literal["interleave", "convex", "rrf", "minmax", "zscore", "combmnz"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,6 @@ class Candidate:
 
     method: Method
     lexical_weight: float
-    cross_language: float
     rrf_k: int
 
 
@@ -69,9 +67,7 @@ class Choice:
 
 def settings_of(entry: Candidate, weights: Mapping[str, float] | None = None) -> FusionSettings:
     """The candidate as settings, with `weights` for single languages."""
-    return FusionSettings(
-        entry.method, entry.lexical_weight, entry.cross_language, entry.rrf_k, weights or {}
-    )
+    return FusionSettings(entry.method, entry.lexical_weight, entry.rrf_k, weights or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +92,18 @@ class Tuned:
 
 
 def candidates(current: FusionSettings, crossing: bool) -> list[Candidate]:
-    """The grid, `current` first. `crossing`: the index holds several languages."""
-    plain = Candidate(current.method, current.lexical_weight, current.cross_language, current.rrf_k)
-    convex = replace(plain, method="convex")
+    """The grid, `current` first. `crossing`: the index holds several languages.
+
+    In one language `interleave` is `convex` in another scale, and is not searched a second time.
+    """
+    plain = Candidate(current.method, current.lexical_weight, current.rrf_k)
     grid = [plain]
-    for weight in WEIGHTS:
-        shares = CROSSINGS if crossing and weight else (plain.cross_language,)
-        grid += [replace(convex, lexical_weight=weight, cross_language=share) for share in shares]
+    whole: tuple[Method, ...] = ("interleave", "convex") if crossing else ("interleave",)
+    for method in whole:
+        grid += [replace(plain, method=method, lexical_weight=weight) for weight in WEIGHTS]
     grid += [replace(plain, method="rrf", rrf_k=k) for k in RRF]
-    methods: tuple[Method, ...] = ("minmax", "zscore", "combmnz")
-    for method in methods:
+    lists: tuple[Method, ...] = ("minmax", "zscore", "combmnz")
+    for method in lists:
         grid += [replace(plain, method=method, lexical_weight=weight) for weight in WEIGHTS[1:-1]]
     return list(dict.fromkeys(grid))
 

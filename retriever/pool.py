@@ -7,6 +7,7 @@ Python's lock, so a second core can work. With several searches under way each h
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import math
 import os
@@ -22,7 +23,7 @@ from indexer.folder import IndexFolder
 from indexer.schema import Index, Mode, Ranking, Where
 from indexer.threads import cores
 
-__all__ = ["Pool", "asked_for", "offered", "ranked"]
+__all__ = ["Pool", "asked_for", "joined", "offered", "ranked"]
 
 Scores = NDArray[np.float64]
 
@@ -59,6 +60,12 @@ def offered(
 def asked_for(folder: IndexFolder, query: str, ids: list[str], mode: Mode) -> Pool:
     """The pool of these passages, scored by both sides, found by neither."""
     return _back_filled(folder, query, ids, {}, {}, mode)
+
+
+def joined(first: Pool, second: Pool) -> Pool:
+    """The passages of both, in this order; some may be there twice."""
+    columns = ((getattr(first, f.name), getattr(second, f.name)) for f in dataclasses.fields(Pool))
+    return Pool(*(np.concatenate(pair) for pair in columns))
 
 
 def _at_once(

@@ -23,7 +23,7 @@ from indexer.folder import IndexFolder
 from indexer.manifest import read_manifest
 from indexer.schema import Document, Encoder, Hit, Mode, Part, Passage, Ranking, Where
 from retriever import fusion
-from retriever.pool import Pool, Scores, asked_for, offered, ranked
+from retriever.pool import Pool, Scores, asked_for, joined, offered, ranked
 
 __all__ = ["Retriever"]
 
@@ -125,8 +125,8 @@ class Retriever:
     def score(self, query: str, document_ids: Sequence[str], mode: Mode | None = None) -> Scores:
         """The score each document would have, whether or not a search would reach it; (len(ids),).
 
-        `convex` gives the very score of a search. The other methods scale or rank by the documents
-        asked for, since that is the only list there is.
+        `interleave` and `convex` give the very score of a search (without a filter). The other methods
+        scale or rank by the documents asked for, since that is the only list there is.
         Raises ConfigError for an id that is not in the index.
         """
         folder = self._folder
@@ -137,9 +137,14 @@ class Retriever:
         mode = self._checked(query, mode, None)
         ids = [passage for id_ in document_ids for passage in passages[id_]]
         pool = asked_for(folder, query, ids, mode)
-        if self.settings.fusion.method == "rrf":  # ranks among the documents asked for
+        method = self.settings.fusion.method
+        if method == "rrf":  # ranks among the documents asked for
             pool = ranked(pool)
-        scores = self._fused(folder, query, pool, mode).score
+        elif (
+            method == "interleave" and mode == "hybrid"
+        ):  # it compares with what a search would find
+            pool = joined(pool, offered(folder, [query], self.settings.pool, mode, None)[0])
+        scores = self._fused(folder, query, pool, mode).score[: len(ids)]
         starts = np.cumsum([0, *(len(passages[id_]) for id_ in document_ids)])[:-1]
         return np.maximum.reduceat(scores, starts) if len(ids) else np.zeros(0)
 
@@ -218,7 +223,7 @@ class Retriever:
         if settings.method == "rrf":
             return fusion.rrf(pool.dense_ranks, pool.lexical_ranks, settings.rrf_k)
         chances: Mapping[str, float] = {}
-        if settings.language_weights or settings.method == "convex":
+        if settings.language_weights:
             chances = languages.distribution(query, folder.languages)
         weight = _weight(settings, chances)
         if settings.method == "minmax":
@@ -227,22 +232,13 @@ class Retriever:
             return fusion.zscore(pool.dense, pool.lexical, weight)
         if settings.method == "combmnz":
             return fusion.combmnz(pool.dense, pool.lexical, weight)
-        top = max(chances.values(), default=0.0)
-        likely = {
-            lang.encode(): chances.get(lang, 0.0) / top if top > 0 else 1.0
-            for lang in folder.languages
-        }
-        codes = folder.store.passages["lang"][pool.rows].tolist()
-        same = np.array([likely.get(code, 0.0) for code in codes])
-        return fusion.convex(
-            pool.dense,
-            pool.lexical,
-            folder.dense.bounds(query),
-            folder.lexical.bounds(query),
-            weight,
-            same,
-            settings.cross_language,
-        )
+        sides = pool.dense, pool.lexical, folder.dense.bounds(query), folder.lexical.bounds(query)
+        within = fusion.convex(*sides, weight)
+        if settings.method == "convex":
+            return within
+        _, spoken = np.unique(folder.store.passages["lang"][pool.rows], return_inverse=True)
+        standard = np.minimum(pool.dense_ranks, pool.lexical_ranks) <= self.settings.pool
+        return fusion.interleave(within, fusion.across(*sides), spoken, standard)
 
 
 @dataclass(frozen=True, slots=True)

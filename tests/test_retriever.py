@@ -36,7 +36,7 @@ DOCUMENTS = [
     ),
 ]  # fmt: skip
 MODES: list[Mode] = ["hybrid", "dense", "lexical"]
-METHODS = ["convex", "rrf", "minmax", "zscore", "combmnz"]
+METHODS = ["interleave", "convex", "rrf", "minmax", "zscore", "combmnz"]
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +261,39 @@ def test_a_cross_language_answer_does_not_lose_its_place_to_same_language_noise(
     assert ids(retriever.search(query, 1, "dense")) == ["answer"]
     assert ids(retriever.search(query, 3))[0] == "answer"
     retriever.folder.close()
+
+
+class Blind(HashEncoder):
+    """An encoder that reads nothing from a query."""
+
+    def encode(self, texts, kind="passage"):  # type: ignore[no-untyped-def]
+        return super().encode(["nothing"] * len(texts) if kind == "query" else texts, kind)
+
+
+def test_a_document_is_found_by_its_words_where_meaning_knows_nothing_of_them(
+    tmp_path: Path,
+) -> None:
+    documents = [
+        *(Document(f"en-{i}", f"a note of nothing number {i}", "", "", "en") for i in range(30)),
+        *(Document(f"cs-{i}", f"poznámka číslo {i}", "", "", "cs") for i in range(30)),
+        Document("de-1", "Drehmoment XK4711 prüfen", "", "", "de"),
+    ]
+    build_index(tmp_path / "index", documents, Blind(), model="hash")
+    retriever = Retriever.open(tmp_path / "index", Blind())
+    assert ids(retriever.search("xk4711 drehmoment", 1)) == ["de-1"]
+    assert retriever.search("xk4711 drehmoment", 1, "dense")[0].document.id != "de-1"
+    retriever.folder.close()
+
+
+@pytest.mark.parametrize("pool", [1, 10, 100])
+def test_a_score_does_not_depend_on_how_many_hits_are_asked_for(
+    retriever: Retriever, pool: int
+) -> None:
+    other = retriever.with_settings(SearchSettings(pool=pool))
+    for query in ("walnut tree old", "lighthouse nemocnice"):
+        long = {hit.document.id: hit.score for hit in other.search(query, 80)}
+        for hit in other.search(query, 3):
+            assert hit.score == pytest.approx(long[hit.document.id], abs=1e-12)
 
 
 def test_a_reader_moves_to_the_newest_commit_when_told(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from configs.settings import (
 
 def test_without_a_file_and_changes_every_setting_has_its_default() -> None:
     assert load(Settings) == Settings()
-    assert Settings().search.fusion.method == "convex"
+    assert Settings().search.fusion.method == "interleave"
 
 
 def test_a_yaml_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_every_wrong_setting_is_told_at_once() -> None:
     message = str(caught.value)
     assert "search.kk" in message
     assert "passages.size must be int, not 'long'" in message
-    assert "search.fusion.method must be one of convex, rrf" in message
+    assert "search.fusion.method must be one of interleave, convex, rrf" in message
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_a_text_setting_is_taken_as_it_stands(change: str, key: str, value: Any)
 
 
 def test_numbers_are_widened_to_floats_also_where_yaml_sees_text() -> None:
-    settings = load(Settings, None, ["lexical.word_weight=1", "search.fusion.cross_language=1e-1"])
+    settings = load(Settings, None, ["lexical.word_weight=1", "search.fusion.lexical_weight=1e-1"])
     assert settings.lexical.word_weight == 1.0
-    assert settings.search.fusion.cross_language == 0.1
+    assert settings.search.fusion.lexical_weight == 0.1
     assert isinstance(settings.lexical.word_weight, float)
 
 

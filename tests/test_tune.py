@@ -16,8 +16,8 @@ from indexer.encoders import HashEncoder
 from indexer.schema import Document
 from retriever.retriever import Retriever
 
-LOW = Candidate("convex", 0.2, 0.3, 60)
-HIGH = Candidate("convex", 0.8, 0.3, 60)
+LOW = Candidate("interleave", 0.2, 60)
+HIGH = Candidate("interleave", 0.8, 60)
 
 
 def test_the_grid_begins_with_the_current_settings_and_repeats_nothing() -> None:
@@ -25,9 +25,10 @@ def test_the_grid_begins_with_the_current_settings_and_repeats_nothing() -> None
     grid = candidates(current, crossing=True)
     assert settings_of(grid[0]) == current
     assert len(set(grid)) == len(grid)
-    assert {entry.method for entry in grid} == {"convex", "rrf", "minmax", "zscore", "combmnz"}
-    # one language: what is kept across languages does not matter, and is not searched
-    assert {entry.cross_language for entry in candidates(current, crossing=False)} == {0.8}
+    others = {"interleave", "rrf", "minmax", "zscore", "combmnz"}
+    assert {entry.method for entry in grid} == {"convex", *others}
+    # one language: nothing to put together, so interleave and convex are one order
+    assert {entry.method for entry in candidates(current, crossing=False)} == others
 
 
 def test_folds_hold_every_query_once_and_spread_the_languages() -> None:
@@ -48,7 +49,7 @@ def test_sides_that_remember_give_the_same_rankings(tmp_path: Path) -> None:
     plain = Retriever.open(tmp_path / "index")
     kept = Retriever(remembering(plain.folder))
     queries = ["bread", "fuel", "bread"]
-    methods: tuple[Method, ...] = ("convex", "minmax", "rrf", "convex")
+    methods: tuple[Method, ...] = ("interleave", "minmax", "rrf", "interleave")
     for method in methods:
         settings = SearchSettings(fusion=FusionSettings(method=method))
         ours, theirs = kept.with_settings(settings), plain.with_settings(settings)
@@ -104,7 +105,7 @@ def test_noise_is_no_win() -> None:
     base = {query: draw.random() for query in queries}
     table = {LOW: base}
     for weight in range(3, 10):
-        entry = Candidate("convex", weight / 10, 0.3, 60)
+        entry = Candidate("interleave", weight / 10, 60)
         table[entry] = {query: draw.random() for query in queries}
     tuned = tune(table, {"current": base}, queries)
     assert not tuned.is_win
