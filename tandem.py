@@ -6,13 +6,13 @@ A command's line of help stands here, so that `tandem --help` imports none of th
 from __future__ import annotations
 
 import errno
-import importlib
 import sys
 from collections.abc import Sequence
 
 import click
 
 from configs.errors import TandemError
+from configs.lazy import LazyGroup
 
 __all__ = ["main", "tandem"]
 
@@ -32,26 +32,9 @@ COMMANDS = {
 WORLD = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EMFILE, errno.EIO}
 
 
-class LazyGroup(click.Group):
-    """A click group whose commands are imported when they run."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, name, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
-
-
 @click.group(
     cls=LazyGroup,
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: tandem index build notes/ -o notes.index && tandem search 'hospital' -i notes.index",
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import shlex
 
 import click
+
+from configs.lazy import LazyGroup
 
 __all__ = ["COMMANDS", "command_line", "evaluate"]
 
@@ -46,26 +47,12 @@ COMMANDS = {
 ARGUMENTS = "eval.arguments"  # key in ctx.meta
 
 
-class LazyGroup(click.Group):
-    """A click group whose commands are imported when they run; it keeps what it was called with."""
+class EvalGroup(LazyGroup):
+    """Keeps what it was called with, for reports."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, name, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
 
 
 def command_line() -> str:
@@ -76,7 +63,8 @@ def command_line() -> str:
 
 @click.group(
     name="eval",
-    cls=LazyGroup,
+    cls=EvalGroup,
+    lazy=COMMANDS,
     epilog="Example: tandem eval relevance qrels.txt --queries queries.jsonl -i demo.index --report report.html",
 )
 def evaluate() -> None:

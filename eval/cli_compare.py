@@ -13,6 +13,7 @@ import click
 from configs.errors import DocumentError
 from configs.options import config_options, json_option
 from eval.cli_options import (
+    Asked,
     counter,
     judgment_options,
     open_bench,
@@ -26,7 +27,6 @@ from eval.cli_options import (
 from eval.cli_relevance import check_task, describe, show
 
 if TYPE_CHECKING:
-    from eval.relevance import Task
     from eval.systems import Spec
     from eval.topics import Query
     from indexer.schema import Ranking
@@ -58,9 +58,8 @@ def _first_index(specs: list[Spec], index_path: str | None) -> str | None:
     epilog="Example: tandem eval compare qrels.txt lexical dense hybrid -i demo.index --report sides.html   "
     "Or: tandem eval compare qrels.txt before.run after.run"
 )
-@click.argument("judgments")
-@SYSTEMS
 @judgment_options
+@SYSTEMS
 @click.option(
     "--level",
     type=click.FloatRange(0.5, 0.999),
@@ -70,23 +69,12 @@ def _first_index(specs: list[Spec], index_path: str | None) -> str | None:
 )
 @report_option
 @json_option
-@config_options
 def compare(
-    judgments: str,
+    asked: Asked,
     systems: tuple[str, ...],
-    index_path: str | None,
-    queries: str | None,
-    task: Task,
-    measures: tuple[str, ...],
-    depth: int,
-    relevant_from: int | None,
-    max_unknown: float,
-    disagreeing: str,
     level: float,
     reports: tuple[str, ...],
     as_json: bool,
-    config: str | None,
-    changes: tuple[str, ...],
 ) -> None:
     """Systems side by side on the same judgments: which is better, and is it chance?
 
@@ -98,17 +86,10 @@ def compare(
     from eval.trec import read_run
 
     specs = _specs(systems)
-    place = _first_index(specs, index_path)
-    shared = open_retriever(place, config, changes) if place else None
-    bench = open_bench(
-        judgments,
-        queries,
-        shared,
-        relevant_from=relevant_from,
-        max_unknown=max_unknown,
-        disagreeing=disagreeing,
-    )
-    chosen = measures_for(bench.judgments, task, measures)
+    place = _first_index(specs, asked.index_path)
+    shared = open_retriever(place, asked.config, asked.changes) if place else None
+    bench = open_bench(asked, shared)
+    chosen = measures_for(bench.judgments, asked.task, asked.measures)
     notes: tuple[str, ...] = bench.known.notes if bench.known else ()
     found = []
     for spec, name in zip(specs, named(specs), strict=True):
@@ -116,18 +97,18 @@ def compare(
         run: dict[str, Ranking]
         if spec.kind == "run":
             run, tag = read_run(Path(spec.path))
-            check_task(tag, task, spec.path)
-            notes += check_run(run, bench.judgments, spec.path, bench.folder, max_unknown)
+            check_task(tag, asked.task, spec.path)
+            notes += check_run(run, bench.judgments, spec.path, bench.folder, asked.max_unknown)
             about = {"run": spec.path, "tag": tag}
         else:
-            retriever = spec_retriever(spec, shared, config, changes)
+            retriever = spec_retriever(spec, shared, asked.config, asked.changes)
             if spec.kind == "index" and spec.path != place:
-                notes += join_index(bench.judgments, retriever.folder, max_unknown).notes
-            run = ranked(retriever, bench, task, depth, name)
-            about = {"search": dataclasses.asdict(retriever.settings), "depth": depth}
+                notes += join_index(bench.judgments, retriever.folder, asked.max_unknown).notes
+            run = ranked(retriever, bench, asked, name)
+            about = {"search": dataclasses.asdict(retriever.settings), "depth": asked.depth}
             if spec.kind == "index":
                 about |= {"encoder": retriever.folder.manifest.encoder.fingerprint}
-        found.append(measure_system(name, task, run, bench.judgments, chosen, about))
+        found.append(measure_system(name, asked.task, run, bench.judgments, chosen, about))
     report = describe(found, bench, tuple(notes), level)
     write_reports(report, reports)
     for note in report.notes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from configs.errors import ConfigError, DocumentError
+from configs.options import config_options
 
 if TYPE_CHECKING:
     from eval.judgments import Judgments
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from retriever.retriever import Retriever
 
 __all__ = [
+    "Asked",
     "Bench",
     "counter",
     "index_facts",
@@ -44,9 +47,35 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def judgment_options(command: F) -> F:
-    """`-i`, `--queries`, `--task`, `-m`, `--depth`, `--relevant-from`, `--max-unknown`, `--disagreeing`."""
-    for option in (
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """What every command that measures on judgments is told; the names are those of its options."""
+
+    judgments: str
+    index_path: str | None
+    queries: str | None
+    task: Task
+    measures: tuple[str, ...]
+    depth: int
+    relevant_from: int | None
+    max_unknown: float
+    disagreeing: str
+    config: str | None
+    changes: tuple[str, ...]
+
+
+def judgment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """JUDGMENTS, `-i`, `--queries`, `--task`, `-m`, `--depth`, `--relevant-from`, `--max-unknown`,
+    `--disagreeing`, `--config` and `--set`, as one argument `asked`.
+    """
+
+    @functools.wraps(command)
+    def called(*args: Any, **values: Any) -> Any:
+        names = [entry.name for entry in dataclasses.fields(Asked)]
+        return command(*args, asked=Asked(**{n: values.pop(n) for n in names}), **values)
+
+    options: tuple[Callable[[Any], Any], ...] = (
+        config_options,
         click.option(
             "--disagreeing",
             type=click.Choice(["refuse", "first", "highest"]),
@@ -99,9 +128,11 @@ def judgment_options(command: F) -> F:
         click.option(
             "-i", "--index", "index_path", metavar="INDEX", help="The index folder to search."
         ),
-    ):
-        command = option(command)
-    return command
+        click.argument("judgments"),
+    )
+    for option in options:
+        called = option(called)
+    return called
 
 
 def report_option(command: F) -> F:
@@ -160,29 +191,22 @@ class Bench:
         return self.retriever.folder if self.retriever else None
 
 
-def open_bench(
-    source: str,
-    queries: str | None,
-    retriever: Retriever | None,
-    *,
-    relevant_from: int | None,
-    max_unknown: float,
-    disagreeing: str,
-) -> Bench:
+def open_bench(asked: Asked, retriever: Retriever | None) -> Bench:
     """Read judgments, check them against the index, and find the queries' languages."""
     from eval.judgments import read_judgments
     from eval.relevance import join_index
 
+    disagreeing: Any = asked.disagreeing  # click has checked it
     judgments = read_judgments(
-        Path(source),
-        Path(queries) if queries else None,
+        Path(asked.judgments),
+        Path(asked.queries) if asked.queries else None,
         need_text=retriever is not None,
-        disagreeing=disagreeing,  # type: ignore[arg-type]  # click has checked it
+        disagreeing=disagreeing,
     )
-    judgments = dataclasses.replace(judgments, lowest=relevant_from or 0)
+    judgments = dataclasses.replace(judgments, lowest=asked.relevant_from or 0)
     known = None
     if retriever is not None:
-        known = join_index(judgments, retriever.folder, max_unknown, disagreeing)  # type: ignore[arg-type]
+        known = join_index(judgments, retriever.folder, asked.max_unknown, disagreeing)
         judgments = known.judgments
     return Bench(judgments, known, retriever, languages_of(judgments.queries))
 
@@ -197,16 +221,14 @@ def languages_of(queries: Mapping[str, Query]) -> dict[str, str]:
     return {query: entry.lang or found[query] for query, entry in queries.items()}
 
 
-def ranked(
-    retriever: Retriever, bench: Bench, task: Task, depth: int, label: str
-) -> dict[str, Ranking]:
+def ranked(retriever: Retriever, bench: Bench, asked: Asked, label: str) -> dict[str, Ranking]:
     """The rankings of every judged query, for the task."""
     from eval.relevance import rerank, retrieve
 
     queries = bench.judgments.queries
     with counter(len(queries), label) as step:
-        if task == "retrieve":
-            return retrieve(retriever, queries, depth, progress=step)
+        if asked.task == "retrieve":
+            return retrieve(retriever, queries, asked.depth, progress=step)
         judged = {
             query: list(retriever.folder.documents(list(grades)))
             for query, grades in bench.judgments.qrels.items()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from configs.errors import DocumentError
-from configs.options import config_options, json_option
+from configs.options import json_option
 from eval.cli import command_line
 from eval.cli_options import (
+    Asked,
     Bench,
     index_facts,
     judgment_facts,
@@ -36,7 +37,6 @@ __all__ = ["relevance"]
     "-m nDCG@10 -m AP --report report.html   DaReCzech: tandem eval relevance test.tsv -i dare.index "
     "--task rerank"
 )
-@click.argument("judgments")
 @judgment_options
 @click.option("--mode", help="hybrid, dense or lexical. Default: search.mode of the settings.")
 @click.option("--run", "run_path", metavar="RUN", help="Measure this TREC run; do not search.")
@@ -56,19 +56,10 @@ __all__ = ["relevance"]
 )
 @report_option
 @json_option
-@config_options
 @click.pass_context
 def relevance(
     ctx: click.Context,
-    judgments: str,
-    index_path: str | None,
-    queries: str | None,
-    task: Task,
-    measures: tuple[str, ...],
-    depth: int,
-    relevant_from: int | None,
-    max_unknown: float,
-    disagreeing: str,
+    asked: Asked,
     mode: str | None,
     run_path: str | None,
     save_run: str | None,
@@ -76,8 +67,6 @@ def relevance(
     tolerance: float,
     reports: tuple[str, ...],
     as_json: bool,
-    config: str | None,
-    changes: tuple[str, ...],
 ) -> None:
     """Rank judged queries and measure the result.
 
@@ -88,42 +77,38 @@ def relevance(
     from eval.relevance import check_run, measure_system, measures_for
     from eval.trec import read_run, write_run
 
-    if index_path is None and run_path is None:
+    if asked.index_path is None and run_path is None:
         raise click.UsageError("name an index to search with -i INDEX, or a run with --run RUN")
     if mode:
-        changes = (*changes, f"search.mode={mode}")
-    retriever = open_retriever(index_path, config, changes) if index_path else None
-    bench = open_bench(
-        judgments,
-        queries,
-        retriever,
-        relevant_from=relevant_from,
-        max_unknown=max_unknown,
-        disagreeing=disagreeing,
-    )
-    chosen = measures_for(bench.judgments, task, measures)
+        asked = dataclasses.replace(asked, changes=(*asked.changes, f"search.mode={mode}"))
+    place = asked.index_path
+    retriever = open_retriever(place, asked.config, asked.changes) if place else None
+    bench = open_bench(asked, retriever)
+    chosen = measures_for(bench.judgments, asked.task, asked.measures)
     notes: tuple[str, ...] = bench.known.notes if bench.known else ()
     about: dict[str, object]
     if run_path is not None:
         found, tag = read_run(Path(run_path))
-        check_task(tag, task, run_path)
-        notes += check_run(found, bench.judgments, run_path, bench.folder, max_unknown)
+        check_task(tag, asked.task, run_path)
+        notes += check_run(found, bench.judgments, run_path, bench.folder, asked.max_unknown)
         name, about = Path(run_path).name, {"run": run_path, "tag": tag}
     else:
         assert retriever is not None
         name = retriever.settings.mode
-        about = {"search": dataclasses.asdict(retriever.settings), "depth": depth}
-        found = ranked(retriever, bench, task, depth, "ranking")
-    system = measure_system(name, task, found, bench.judgments, chosen, about)
+        about = {"search": dataclasses.asdict(retriever.settings), "depth": asked.depth}
+        found = ranked(retriever, bench, asked, "ranking")
+    system = measure_system(name, asked.task, found, bench.judgments, chosen, about)
     if save_run:
-        write_run(Path(save_run), found, f"tandem.{task}.{name}")
+        write_run(Path(save_run), found, f"tandem.{asked.task}.{name}")
         say(f"run written to {save_run}")
     report = describe([system], bench, notes)
     write_reports(report, reports)
     for note in report.notes:
         say(f"Note: {note}")
     show(report, as_json)
-    if fail_if_worse and not _holds(system, fail_if_worse, bench, chosen, tolerance, max_unknown):
+    if fail_if_worse and not _holds(
+        system, fail_if_worse, bench, chosen, tolerance, asked.max_unknown
+    ):
         ctx.exit(1)
 
 

@@ -11,14 +11,22 @@ import click
 import yaml
 
 from configs.errors import ConfigError
-from configs.options import config_options, json_option
+from configs.options import json_option
 from eval.cli import command_line
-from eval.cli_options import Bench, counter, judgment_options, open_bench, open_retriever, say
+from eval.cli_options import (
+    Asked,
+    Bench,
+    counter,
+    judgment_options,
+    open_bench,
+    open_retriever,
+    ranked,
+    say,
+)
 
 if TYPE_CHECKING:
     from configs.settings import SearchSettings
     from eval.metrics import Measure
-    from eval.relevance import Task
     from eval.tune import Candidate, Tuned
     from retriever.retriever import Retriever
 
@@ -31,7 +39,6 @@ GATES = {"current": "the current settings", "lexical": "words alone", "dense": "
     epilog="Example: tandem eval tune qrels.txt --queries queries.jsonl -i demo.index -o tuned.yaml && "
     "tandem serve -i demo.index --config tuned.yaml"
 )
-@click.argument("judgments")
 @judgment_options
 @click.option("-o", "--out", metavar="FILE", help="Where the YAML profile goes. Default: stdout.")
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Of queries.")
@@ -40,26 +47,15 @@ GATES = {"current": "the current settings", "lexical": "words alone", "dense": "
     "--write-anyway", is_flag=True, help="Write the profile even where it is no win; it says so."
 )
 @json_option
-@config_options
 @click.pass_context
 def tune(
     ctx: click.Context,
-    judgments: str,
-    index_path: str | None,
-    queries: str | None,
-    task: Task,
-    measures: tuple[str, ...],
-    depth: int,
-    relevant_from: int | None,
-    max_unknown: float,
-    disagreeing: str,
+    asked: Asked,
     out: str | None,
     folds: int,
     seed: int,
     write_anyway: bool,
     as_json: bool,
-    config: str | None,
-    changes: tuple[str, ...],
 ) -> None:
     """Choose the fusion from judgments: method, weights, and weights for single languages.
 
@@ -73,21 +69,14 @@ def tune(
     from eval.tune import tune as choose
     from retriever.retriever import Retriever
 
-    if index_path is None:
+    if asked.index_path is None:
         raise click.UsageError("name the index to tune on with -i INDEX")
-    opened = open_retriever(index_path, config, changes)
+    opened = open_retriever(asked.index_path, asked.config, asked.changes)
     retriever = Retriever(remembering(opened.folder), opened.settings)
-    bench = open_bench(
-        judgments,
-        queries,
-        retriever,
-        relevant_from=relevant_from,
-        max_unknown=max_unknown,
-        disagreeing=disagreeing,
-    )
-    first = next(iter(measures_for(bench.judgments, task, measures).items()))
+    bench = open_bench(asked, retriever)
+    first = next(iter(measures_for(bench.judgments, asked.task, asked.measures).items()))
     grid = candidates(retriever.settings.fusion, len(retriever.folder.manifest.languages) > 1)
-    table, gates = _measured(retriever, bench, grid, first, task, depth)
+    table, gates = _measured(retriever, bench, grid, first, asked)
     tuned = choose(table, gates, bench.languages, folds, seed)
     found = _record(tuned, table, grid[0], first[0])
     found |= {"queries": len(bench.languages), "candidates": len(grid), "folds": folds}
@@ -108,7 +97,7 @@ def tune(
     except OSError as error:
         raise ConfigError(f"-o {out}: cannot be written: {error}") from error
     say(
-        f"profile written to {out}; use it with: tandem search QUERY -i {index_path} --config {out}"
+        f"profile written to {out}; use it with: tandem search QUERY -i {asked.index_path} --config {out}"
     )
 
 
@@ -117,17 +106,15 @@ def _measured(
     bench: Bench,
     grid: list[Candidate],
     first: tuple[str, Measure],
-    task: Task,
-    depth: int,
+    asked: Asked,
 ) -> tuple[dict[Candidate, dict[str, float]], dict[str, dict[str, float]]]:
     """Every candidate's value on every query, and the gates'."""
-    from eval.cli_options import ranked
     from eval.relevance import measure_system
     from eval.tune import settings_of
 
     def values(settings: SearchSettings) -> dict[str, float]:
-        run = ranked(retriever.with_settings(settings), bench, task, depth, "")
-        system = measure_system("", task, run, bench.judgments, dict([first]))
+        run = ranked(retriever.with_settings(settings), bench, asked, "")
+        system = measure_system("", asked.task, run, bench.judgments, dict([first]))
         return dict(system.values[first[0]])
 
     base = retriever.settings
