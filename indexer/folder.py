@@ -141,6 +141,8 @@ class IndexFolder:
                 f"{path}: written with the encoder {entry.name} (fingerprint {entry.fingerprint}), not with "
                 f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it again"
             )
+        if manifest.dense_index.file:
+            _refuse_changed(path, manifest.dense_index.file, manifest)
         try:
             store = open_store(path, manifest)
             dense = DenseIndex(
@@ -229,6 +231,18 @@ def open_store(path: Path, manifest: Manifest) -> Store:
     folders = [path / segment.folder for segment in manifest.segments]
     counts = [(segment.documents, segment.passages) for segment in manifest.segments]
     return Store(folders, counts, manifest.encoder.dim, deleted)
+
+
+def _refuse_changed(path: Path, name: str, manifest: Manifest) -> None:
+    """IndexFolderError for a file that is not as it was written.
+
+    Only FAISS's file is read whole to be opened: it trusts every number in it, and a wrong one ends the
+    process or takes all memory, where the others raise an error. 74 MB take 0.04 s.
+    """
+    if _hash(path / name) != manifest.files[name].sha256:
+        raise IndexFolderError(
+            f"{path / name}: damaged: not as it was written; see: tandem index verify {path}"
+        )
 
 
 def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:

@@ -309,6 +309,20 @@ def test_a_faiss_file_that_claims_an_absurd_size_takes_no_memory(
     assert refusals > 0
 
 
+@pytest.mark.parametrize("factory", ["IVF4,PQ8x4fsr", "HNSW8"])
+def test_a_damaged_faiss_file_is_refused_before_faiss_reads_it(
+    factory: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "index"
+    build_index(path, ITEMS, CountingEncoder(), passages=SPLIT, dense=DenseSettings(factory))
+    file = path / "dense-1.faiss"
+    data = bytearray(file.read_bytes())
+    for place in (len(data) // 4, len(data) // 2):
+        data[place] ^= 1
+        file.write_bytes(data)
+        assert "dense-1.faiss: damaged: not as it was written" in refused(path)
+
+
 def test_a_huge_manifest_is_not_read(index: Path) -> None:
     with (index / MANIFEST).open("ab") as file:
         file.truncate(20 * 2**30)  # sparse: it takes no room on the disk either
