@@ -10,13 +10,22 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import re
 import unicodedata
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
-__all__ = ["Analysis", "analyse", "fold", "query_terms", "tokens", "weighted_terms", "word_terms"]
+__all__ = [
+    "Analysis",
+    "analyse",
+    "analyse_all",
+    "fold",
+    "query_terms",
+    "tokens",
+    "weighted_terms",
+    "word_terms",
+]
 
 STEMMERS = {
     "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
@@ -40,11 +49,12 @@ _UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u
 _RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _SPACELESS = re.compile(f"[{_UNSPACED}]")
 _HANGUL = re.compile("[\uac00-\ud7af]")
-_REMEMBERED = 300_000  # words kept: some 90 MB, and all but the rarest words of a collection
+# Pieces between white space whose terms are kept, twice (some 60 MB each), and the longest of them: longer
+# ones are sentences of scripts without spaces, which do not come again.
+_REMEMBERED, _LONGEST = 200_000, 24
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(NamedTuple):
     """The two streams of a text, each a string of terms between single spaces."""
 
     words: str
@@ -63,7 +73,8 @@ def _word() -> re.Pattern[str]:
             ranges.append(f"{chr(start)}-{chr(point - 1)}")
             start = None
     marks = "".join(ranges)
-    return re.compile(rf"[^\W_](?:[^\W_]|[{marks}\u200c\u200d])*")
+    # Letters or marks in any order, a letter first; runs of letters, the most of it, are taken whole.
+    return re.compile(rf"[^\W_]+(?:[{marks}\u200c\u200d]+[^\W_]*)*")
 
 
 @functools.cache
@@ -105,31 +116,102 @@ def _terms(word: str, lang: str) -> tuple[str, str]:
     return " ".join(words), " ".join(stem for stem in stems if stem)
 
 
-_remembered: dict[tuple[str, str], tuple[str, str]] = {}  # (language, word) -> its terms
+Terms = tuple[str, str]  # words, stems
+# Language -> piece between white space -> its terms; the newer half, and the older.
+_remembered: dict[str, dict[str, Terms]] = {}
+_older: dict[str, dict[str, Terms]] = {}
+
+
+def _make_room() -> None:
+    """Forget the rarer half; the other comes back from it. Not cleared: another thread may be reading."""
+    global _remembered, _older
+    if sum(map(len, _remembered.values())) > _REMEMBERED:
+        _older, _remembered = _remembered, {}
 
 
 def word_terms(word: str, lang: str) -> tuple[str, str]:
     """(words, stems) of one written word, terms between spaces; remembered between calls."""
-    global _remembered
-    terms = _remembered.get((lang, word))
+    terms = _remembered.get(lang, {}).get(word)
     if terms is None:
-        terms = _terms(word, lang)
-        if len(_remembered) > _REMEMBERED:
-            _remembered = {}  # not cleared: another thread may be reading it
-        if len(word) <= 24:
-            _remembered[lang, word] = terms
+        _make_room()
+        terms = _older.get(lang, {}).get(word) or _terms(word, lang)
+        if len(word) <= _LONGEST:
+            _remembered.setdefault(lang, {})[word] = terms
     return terms
 
 
 def analyse(text: str, lang: str) -> Analysis:
     """Both streams of `text`, in the order of the text."""
-    known = _remembered
-    words, stems = [], []
-    for word in _word().findall(text):
-        terms = known.get((lang, word)) or word_terms(word, lang)
-        words.append(terms[0])
-        stems.append(terms[1])
+    found = [word_terms(word, lang) for word in _word().findall(text)]
+    return _joined(found)
+
+
+def _joined(found: Iterable[Terms]) -> Analysis:
+    words, stems = zip(*found, strict=True) if found else ((), ())
     return Analysis(" ".join(filter(None, words)), " ".join(filter(None, stems)))
+
+
+def analyse_all(texts: Sequence[str], langs: Sequence[str]) -> list[Analysis]:
+    """`analyse` of each text in its language; words that are new to it are stemmed together."""
+    _make_room()
+    split = [text.split() for text in texts]
+    wanted: dict[str, set[str]] = {}
+    for pieces, lang in zip(split, langs, strict=True):
+        wanted.setdefault(lang, set()).update(pieces)
+    tables = {lang: _table(pieces, lang) for lang, pieces in wanted.items()}
+    return [
+        _joined(list(map(tables[lang].__getitem__, pieces)))
+        for pieces, lang in zip(split, langs, strict=True)
+    ]
+
+
+def _table(pieces: Collection[str], lang: str) -> dict[str, Terms]:
+    """The terms of every one of these pieces between white space."""
+    known, older = _remembered.setdefault(lang, {}), _older.get(lang, {})
+    table: dict[str, Terms] = {}  # of this batch: the memory of a large dictionary is far away
+    missing = []
+    for piece in pieces:
+        terms = known.get(piece)
+        if terms is None:
+            terms = older.get(piece)
+            if terms is None:
+                missing.append(piece)
+                continue
+            known[piece] = terms
+        table[piece] = terms
+    split = _word().findall
+    parts = {piece: [piece] if piece.isalpha() else split(piece) for piece in missing}
+    fresh = set(itertools.chain.from_iterable(parts.values())).difference(known)
+    new = dict(zip(fresh, _terms_of_all(list(fresh), lang), strict=True))
+    for piece, words in parts.items():
+        if len(words) == 1:
+            terms = new.get(words[0]) or known[words[0]]
+        else:
+            terms = _joined([new.get(word) or known[word] for word in words])
+        table[piece] = terms
+        if len(piece) <= _LONGEST:
+            known[piece] = terms
+    known.update((word, terms) for word, terms in new.items() if len(word) <= _LONGEST)
+    return table
+
+
+def _terms_of_all(words: Sequence[str], lang: str) -> list[Terms]:
+    """`_terms` of each word. Folding and stemming take a list for little more than one word."""
+    folded = unicodedata.normalize("NFKC", "\n".join(words))
+    if _SPACELESS.search(folded) or _HANGUL.search(folded):
+        rare = [bool(_SPACELESS.search(w) or _HANGUL.search(w)) for w in folded.split("\n")]
+        others = iter(_terms_of_all([w for w, r in zip(words, rare, strict=True) if not r], lang))
+        return [_terms(w, lang) if r else next(others) for w, r in zip(words, rare, strict=True)]
+    if not words:
+        return []
+    written = fold(folded)
+    stems = written
+    if (stemmer := _stemmer(lang)) is not None:
+        stems = fold("\n".join(stemmer.stemWords(folded.lower().split("\n"))))
+    return [
+        (word, word if word == stem else stem) if word else ("", "")
+        for word, stem in zip(written.split("\n"), stems.split("\n"), strict=True)
+    ]
 
 
 def query_terms(query: str, langs: Collection[str]) -> tuple[list[str], list[str]]:

@@ -10,12 +10,9 @@ import collections
 import contextlib
 import dataclasses
 import itertools
-import multiprocessing
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,15 +21,13 @@ from numpy.typing import NDArray
 
 from configs.errors import DocumentError, IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
-from indexer import languages
-from indexer.analysis import Analysis, analyse
+from indexer.analysis import analyse_all
 from indexer.dense import choose_factory, gpus, write_ann
 from indexer.folder import (
     IndexFolder,
     commit,
     locked,
     mark_deleted,
-    passage_texts,
     reached,
     sweep,
 )
@@ -46,7 +41,8 @@ from indexer.manifest import (
     SegmentEntry,
     read_manifest,
 )
-from indexer.passages import split
+from indexer.passages import passage_texts
+from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
 from indexer.schema import Document, Encoder
 from indexer.segments import merge_tail
 from indexer.sources import OnReject, Reject, check_document
@@ -62,9 +58,6 @@ _CALIBRATION, _ASKED, _WORDS = (
     128,
     8,
 )  # passages, pseudo-queries and their words: see _background
-
-Spans = list[tuple[int, int]]
-Prepared = tuple[str, Spans, list[Analysis]]  # language, passages, their terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,90 +246,37 @@ class _Unloaded:
         raise AssertionError("nothing is encoded without the encoder")
 
 
-# -- documents to passages and terms, in this process or in workers ---------------------------------
+# -- documents to passages, terms and vectors, in this process or in workers ------------------------
 
 
-def _prepare(batch: Sequence[tuple[str, str, str]], size: int, overlap: int) -> list[Prepared]:
-    """(title, text, lang) each to its language, passages and terms, for an encoder without a limit."""
-    out: list[Prepared] = []
-    unknown = [i for i, (_, _, lang) in enumerate(batch) if not lang]
-    found = dict(
-        zip(unknown, languages.detect([batch[i][1] or batch[i][0] for i in unknown]), strict=True)
-    )
-    for i, (title, text, lang) in enumerate(batch):
-        spans = split(text, size, overlap)
-        code = lang or found[i]
-        out.append(
-            (code, spans, [analyse(part, code) for part in passage_texts(title, text, spans)])
-        )
-    return out
+def _task(settings: PassageSettings, encoder: Encoder, workers: int) -> Task:
+    """What workers are to do. All that is under way at a time is one batch of the journal: see `in_workers`."""
+    from indexer.static import StaticEncoder
+
+    model = encoder.folder if workers > 0 and isinstance(encoder, StaticEncoder) else None
+    return Task(settings.size, settings.overlap, model, max(1, BATCH // (workers + 1)))
 
 
-def _prepare_fitting(
-    batch: Sequence[tuple[str, str, str]], size: int, overlap: int, encoder: Encoder
-) -> list[Prepared]:
-    """The same, with passages that fit the encoder."""
-    out: list[Prepared] = []
-    limit = encoder.max_tokens
-    assert limit is not None
-    for title, text, lang in batch:
-        code = lang or languages.detect([text or title])[0]
-        room = (
-            limit - 2 - (encoder.count_tokens([title])[0] if title else 0)
-        )  # the title stands before each
-        spans = split(text, size, overlap, max(16, room), encoder.count_tokens)
-        out.append(
-            (code, spans, [analyse(part, code) for part in passage_texts(title, text, spans)])
-        )
-    return out
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever: it ends instead."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        assert parent is not None
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _in_order(
-    batches: Iterator[list[tuple[Document, bytes]]],
-    prepare: Callable[[Sequence[tuple[str, str, str]]], list[Prepared]],
+def _prepared(
+    batches: Iterator[list[Hashed]],
+    task: Task,
     workers: int,
-    task: tuple[int, int] | None,
-) -> Iterator[tuple[list[tuple[Document, bytes]], list[Prepared]]]:
-    """Each batch with what `prepare` makes of it; by worker processes when there is enough to do."""
+    encoder: Encoder,
+    encoding: Callable[[], bool],
+) -> Iterator[tuple[list[Hashed], Prepared]]:
+    """Each batch with what was made of it; by worker processes when there is enough to do.
 
-    def plain(batch: list[tuple[Document, bytes]]) -> list[tuple[str, str, str]]:
-        return [(document.title, document.text, document.lang) for document, _ in batch]
-
+    Passages that must fit an encoder are made here, where that encoder is.
+    """
     ahead = list(itertools.islice(batches, _WORTH_WORKERS // BATCH))
-    if workers < 1 or task is None or len(ahead) < _WORTH_WORKERS // BATCH:
-        for batch in itertools.chain(ahead, batches):
-            yield batch, prepare(plain(batch))
+    stream = itertools.chain(ahead, batches)
+    limited = encoder if encoder.max_tokens is not None else None
+    if workers < 1 or limited is not None or len(ahead) < _WORTH_WORKERS // BATCH:
+        for batch in stream:
+            texts = [(document.title, document.text, document.lang) for document, _ in batch]
+            yield batch, prepare(texts, task, limited)
         return
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # a fork would copy the threads of FAISS and tantivy
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        waiting: collections.deque[tuple[list[tuple[Document, bytes]], Future[list[Prepared]]]]
-        waiting = collections.deque()
-        try:
-            for batch in itertools.chain(ahead, batches):
-                waiting.append((batch, pool.submit(_prepare, plain(batch), *task)))
-                if len(waiting) > 2 * workers:
-                    done, future = waiting.popleft()
-                    yield done, future.result()
-            while waiting:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    yield from in_workers(divided(stream, task), task, workers, encoding)
 
 
 # -- one commit in the making -----------------------------------------------------------------------
@@ -432,23 +372,21 @@ class _Writer:
         counts = collections.Counter[str]()
         order: list[NDArray[np.int64]] = []
         try:
-            task = (settings.size, settings.overlap)
-
-            def prepare(batch: Sequence[tuple[str, str, str]]) -> list[Prepared]:
-                if self.encoder.max_tokens is None:
-                    return _prepare(batch, *task)
-                return _prepare_fitting(batch, *task, self.encoder)
-
+            task = _task(settings, self.encoder, workers)
             batches = self._new(documents, counts, on_reject, progress)
-            shared = task if self.encoder.max_tokens is None else None
-            for batch, prepared in _in_order(batches, prepare, workers, shared):
+            for batch, prepared in _prepared(
+                batches, task, workers, self.encoder, lambda: not journal.waiting
+            ):
                 reached("batch prepared")
-                texts = [
-                    text
-                    for (document, _), (_, spans, _) in zip(batch, prepared, strict=True)
-                    for text in passage_texts(document.title, document.text, spans)
-                ]
-                order.append(journal.encode(texts, self.encoder))
+                if prepared.vectors is not None:
+                    order.append(journal.add(prepared.keys, prepared.vectors))
+                else:
+                    texts = [
+                        text
+                        for (document, _), spans in zip(batch, prepared.spans, strict=True)
+                        for text in passage_texts(document.title, document.text, spans)
+                    ]
+                    order.append(journal.encode(texts, self.encoder))
                 reached("batch encoded")
                 self._write(segment, batch, prepared)
                 if progress is not None:
@@ -485,17 +423,18 @@ class _Writer:
         rows: list[NDArray[np.int64]] = []
         live = store.live()
         while chunk := list(itertools.islice(live, BATCH)):
-            batch, prepared = [], []
+            batch: list[Hashed] = []
+            spans, texts, langs = [], [], []
             for document, digest, row, count in chunk:
                 slices = store.passages[row : row + count]
-                spans = [(int(p["start"]), int(p["end"])) for p in slices]
-                terms = [
-                    analyse(text, document.lang)
-                    for text in passage_texts(document.title, document.text, spans)
-                ]
+                mine = [(int(p["start"]), int(p["end"])) for p in slices]
+                texts += passage_texts(document.title, document.text, mine)
+                langs += [document.lang] * count
+                spans.append(mine)
                 batch.append((document, digest))
-                prepared.append((document.lang, spans, terms))
                 rows.append(np.arange(row, row + count))
+            each = [document.lang for document, _ in batch]
+            prepared = Prepared(each, spans, analyse_all(texts, langs))
             self._write(segment, batch, prepared)
             reached("batch rewritten")
             if progress is not None:
@@ -519,7 +458,7 @@ class _Writer:
         counts: collections.Counter[str],
         on_reject: OnReject | None,
         progress: Progress | None,
-    ) -> Iterator[list[tuple[Document, bytes]]]:
+    ) -> Iterator[list[Hashed]]:
         """Batches of documents to write: valid, not seen before, and not the same as in the base."""
         seen: dict[str, bytes] = {}
         stream = iter(documents)
@@ -561,20 +500,23 @@ class _Writer:
     def _write(
         self,
         segment: SegmentWriter,
-        batch: Sequence[tuple[Document, bytes]],
-        prepared: Sequence[Prepared],
+        batch: Sequence[Hashed],
+        prepared: Prepared,
     ) -> None:
         entries = []
         row = self.base_rows + segment.passages
-        for (document, digest), (lang, spans, analyses) in zip(batch, prepared, strict=True):
+        analyses = iter(prepared.analyses)
+        for (document, digest), lang, spans in zip(
+            batch, prepared.langs, prepared.spans, strict=True
+        ):
             if document.lang != lang:
                 document = dataclasses.replace(document, lang=lang)
             entries.append((document, digest, spans))
             self.languages[lang] += 1
-            if self.lexical is not None:
-                for analysis in analyses:
+            for analysis in itertools.islice(analyses, len(spans)):
+                if self.lexical is not None:
                     self.lexical.add(row, document.id, lang, document.fields, analysis)
-                    row += 1
+                row += 1
         self.documents += len(entries)
         segment.add(entries)
 

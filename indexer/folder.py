@@ -49,6 +49,7 @@ from indexer.manifest import (
     read_manifest,
     refuse_links,
 )
+from indexer.passages import passage_texts
 from indexer.schema import Document, Encoder, Index, Where
 from indexer.store import Store, load_array
 
@@ -215,13 +216,6 @@ class IndexFolder:
 
         if where is not None:
             languages.check(where.langs)
-
-
-def passage_texts(title: str, text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
-    """What is encoded and analysed for each passage: the title, a line break, the slice of the text."""
-    if title:
-        return [f"{title}\n{text[start:end]}" for start, end in spans]
-    return [text[start:end] for start, end in spans]
 
 
 def open_store(path: Path, manifest: Manifest) -> Store:

@@ -113,25 +113,50 @@ class Journal:
             rows.reverse()  # taken from the end: the first one written goes first
         self.recovered = self.rows
 
+    @property
+    def waiting(self) -> bool:
+        """Whether some of what an interrupted build encoded has not been asked for yet."""
+        return bool(self._free)
+
     def encode(self, texts: Sequence[str], encoder: Encoder) -> NDArray[np.int64]:
         """The row of each text's vector; texts that are not in the journal yet are encoded and appended."""
         keys = [passage_key(text) for text in texts]
-        rows = np.empty(len(texts), np.int64)
-        missing = []
-        for i, key in enumerate(keys):
-            free = self._free.get(key)
-            if free:
-                rows[i] = free.pop()  # each row stands for one passage, equal texts included
-            else:
-                missing.append(i)
+        rows, missing = self._known(keys)
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             vectors = encoder.encode([texts[i] for i in batch], kind="passage")
-            rows[batch] = np.arange(self.rows, self.rows + len(batch))
-            self._append([keys[i] for i in batch], vectors)
+            rows[batch] = self._append([keys[i] for i in batch], vectors)
         return rows
 
-    def _append(self, keys: Sequence[bytes], vectors: Matrix) -> None:
+    def add(self, keys: bytes, vectors: Matrix) -> NDArray[np.int64]:
+        """The row of each passage that was encoded already; what is not in the journal yet is appended.
+
+        `keys` are those of `passage_key`, one after another.
+        """
+        each = [keys[at : at + _KEY] for at in range(0, len(keys), _KEY)]
+        rows, missing = self._known(each)
+        if len(missing) == len(each):
+            return self._append(each, vectors) if each else rows
+        if missing:
+            rows[missing] = self._append([each[i] for i in missing], vectors[missing])
+        return rows
+
+    def _known(self, keys: Sequence[bytes]) -> tuple[NDArray[np.int64], list[int]]:
+        """The row of each passage that is here and no other passage's, and which ones are not here."""
+        rows = np.empty(len(keys), np.int64)
+        missing = []
+        for i, key in enumerate(keys):
+            free = self._free.get(key)
+            if free is None:
+                missing.append(i)
+                continue
+            rows[i] = free.pop()  # each row stands for one passage, equal texts included
+            if not free:
+                del self._free[key]
+        return rows, missing
+
+    def _append(self, keys: Sequence[bytes], vectors: Matrix) -> NDArray[np.int64]:
+        """The rows at which they stand now."""
         if vectors.shape != (len(keys), self.dim):
             raise IndexFolderError(
                 f"the encoder gave vectors of shape {vectors.shape}; ({len(keys)}, {self.dim}) was expected"
@@ -146,6 +171,7 @@ class Journal:
             os.fsync(self._vectors.fileno())
             os.fsync(self._keys.fileno())
             self._synced = time.monotonic()
+        return np.arange(self.rows - len(keys), self.rows)
 
     def close(self) -> None:
         self._keys.close()

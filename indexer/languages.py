@@ -6,10 +6,14 @@ model takes over half a second to load, so it is loaded at the first text that n
 
 from __future__ import annotations
 
+import collections
 import functools
 import math
 from collections.abc import Collection, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from configs.errors import ConfigError
 
@@ -56,6 +60,7 @@ _RARE = frozenset(
 )
 # A query's language is one of the index's, unless there is good evidence that it is not.
 _ELSEWHERE, _RARELY = 0.05, 0.01
+_TOGETHER = 16  # texts for which going through them together pays
 _READ = 200  # characters: more did not make detection better, and cost time
 
 
@@ -99,7 +104,19 @@ def _identifier() -> Any:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     # Dialect and extinct-language labels win on short texts far more often than they are right.
     identifier.set_languages([label for label in identifier.labels if label in NAMES])
+    identifier.nb_ptc = np.ascontiguousarray(identifier.nb_ptc)  # a feature's numbers side by side
     return identifier
+
+
+@functools.cache
+def _automaton() -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+    """Where each state begins among the transitions; the transitions; the feature that each state stands for."""
+    identifier = _identifier()
+    return (
+        np.asarray(identifier.tk_row, np.int64) << 8,
+        np.asarray(identifier.tk_nextmove, np.int32),
+        np.asarray(identifier.tk_output, np.int32),
+    )
 
 
 def _by_script(text: str) -> str | None:
@@ -129,21 +146,79 @@ def _by_script(text: str) -> str | None:
 def detect(texts: Sequence[str]) -> list[str]:
     """The ISO 639-1 code of each text; empty for a text without letters."""
     codes = []
-    for text in texts:
+    asked: list[tuple[int, str]] = []
+    for i, text in enumerate(texts):
         head = text[:_READ].strip()
-        if not any(map(str.isalpha, head)):
-            codes.append("")
-            continue
-        codes.append(_by_script(head) or _classified(head))
+        code = _by_script(head) if any(map(str.isalpha, head)) else ""
+        codes.append(code or "")
+        if code is None:
+            asked.append((i, head))
+    for (i, _), code in zip(asked, _classified([head for _, head in asked]), strict=True):
+        codes[i] = code
     return codes
 
 
-def _classified(text: str) -> str:
-    code, confidence = _identifier().classify(text)
-    if code not in _RARE:
-        return str(code)
-    common = next((label, p) for label, p in _identifier().rank(text) if label not in _RARE)
-    return str(common[0] if common[1] * 3 > confidence else code)
+def _classified(texts: Sequence[str]) -> list[str]:
+    """py3langid's answers; another where a rare language has little more evidence than a common one."""
+    if not texts:
+        return []
+    identifier = _identifier()
+    labels = identifier.nb_classes
+    codes = []
+    for chances in _chances(texts):
+        best = int(chances.argmax())
+        code = labels[best]
+        if code in _RARE:
+            ranked = np.argsort(-chances, kind="stable")
+            common = next(int(i) for i in ranked if labels[i] not in _RARE)
+            if chances[common] * 3 > chances[best]:
+                code = labels[common]
+        codes.append(str(code))
+    return codes
+
+
+def _chances(texts: Sequence[str]) -> list[NDArray[np.float32]]:
+    """What py3langid's `_decide` gives for each text, one number a label.
+
+    Its automaton goes through the texts byte by byte; here through all of them at once, a byte of each at a
+    time, which takes a sixth of the time.
+    """
+    identifier = _identifier()
+    if len(texts) < _TOGETHER:
+        return [identifier._decide(text) for text in texts]
+    encoded = [identifier._encode(text) for text in texts]
+    order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))
+    lengths = np.array([len(encoded[i]) for i in order])
+    flat = np.frombuffer(b"".join(encoded[i] for i in order), np.uint8)
+    starts = np.cumsum(lengths) - lengths
+    bases, moves, outputs = _automaton()
+    visited = np.full(
+        (len(order), int(lengths[0])), -1, np.int32
+    )  # features, in the order of the text
+    states = np.zeros(len(order), np.int32)
+    for place in range(int(lengths[0])):
+        alive = int(np.searchsorted(-lengths, -place, side="left"))  # those with a byte here
+        states = moves[bases[states[:alive]] + flat[starts[:alive] + place]]
+        visited[:alive, place] = outputs[states]
+    chances: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
+    for row, i in enumerate(order):
+        found = visited[row, : lengths[row]]
+        chances[i] = _normalised(identifier, found[found >= 0].tolist(), int(lengths[row]))
+    return chances
+
+
+def _normalised(identifier: Any, features: list[int], length: int) -> NDArray[np.float32]:
+    """The end of py3langid's `_decide`, for features found."""
+    scores = np.zeros(len(identifier.nb_classes), np.float32)
+    if features:
+        scores = identifier._sparse_score(collections.Counter(features), identifier.nb_ptc)
+    scores *= 1.0 / math.sqrt(length or 1)
+    np.exp(scores - scores.max(), out=scores)
+    scores /= scores.sum()
+    for first, second in identifier._alias_pairs:
+        scores[first] += scores[second]
+        scores[second] = 0.0
+    return scores
 
 
 def distribution(text: str, among: Collection[str] = ()) -> dict[str, float]:

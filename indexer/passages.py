@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-__all__ = ["sentences", "split"]
+__all__ = ["passage_texts", "sentences", "split"]
 
 # After a full stop of any script and what closes it; after a blank line.
 _BORDER = re.compile(r"(?<=[.!?…।॥؟])[\"'”’»)\]]*\s+|(?<=[。！？])[」』”）]*\s*|\n\s*\n\s*")
@@ -108,3 +108,10 @@ def _joined(parts: list[tuple[int, int]], size: int, overlap: int) -> list[tuple
             following -= 1
         first = following
     return passages
+
+
+def passage_texts(title: str, text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """What is encoded and analysed for each passage: the title, a line break, the slice of the text."""
+    if title:
+        return [f"{title}\n{text[start:end]}" for start, end in spans]
+    return [text[start:end] for start, end in spans]

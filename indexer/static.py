@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tokenizers import Encoding, Tokenizer
 
 from configs.errors import ConfigError
 from indexer.schema import Kind, Matrix
+from indexer.unigram import Unigram
 from indexer.vectors import unit_rows
 
 __all__ = ["FORMAT", "StaticEncoder", "unpacked"]
@@ -37,6 +39,9 @@ TOKENS = 4096
 # Pieces between white space whose tokens are kept (some 60 MB), and the longest of them, in characters:
 # longer ones are sentences of scripts without spaces, which do not come again.
 REMEMBERED, LONGEST = 200_000, 24
+# Pieces missing in one call for which the tables of `indexer.unigram` pay (making them takes 0.2 s), and for
+# which they pay when they have been made.
+MANY, SOME = 2048, 128
 
 
 class StaticEncoder:
@@ -46,28 +51,34 @@ class StaticEncoder:
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | Path,
         rows: NDArray[np.int8] | NDArray[np.float16],
         scale: NDArray[np.float32],
         name: str,
         fingerprint: str,
         model: str = "",
+        folder: Path | None = None,
     ) -> None:
+        """`tokenizer`: a path is opened when a text needs it. `folder`: where all this was read from."""
         self.name = name
         self.model = model or name  # what `open_encoder` opens it by
         self.fingerprint = fingerprint
         self.dim = rows.shape[1]
-        self._tokenizer = tokenizer
+        self.folder = folder
+        self._given = tokenizer
         self._rows = rows  # (tokens, dim)
         self._scale = np.ascontiguousarray(scale, dtype=np.float32)  # (tokens,)
         self._pieces: dict[str, bytes] = {}  # a piece's tokens, int32
         self._older: dict[str, bytes] = {}
+        self._unigram: Unigram | None = None
+        self._looked = False  # whether there can be one
+        self._making = threading.Lock()
 
     @classmethod
-    def load(cls, folder: Path | str, model: str = "") -> StaticEncoder:
+    def load(cls, folder: Path | str, model: str = "", whole: bool = True) -> StaticEncoder:
         """Open a folder, known by `model` to those who open it again.
 
-        Raises ConfigError naming the file that is missing, damaged or of another kind.
+        `whole` False: the tokenizer, the slower half of it, is opened when a text needs it. Raises ConfigError naming the file that is missing, damaged or of another kind.
         """
         folder = Path(folder)
         config = _config(folder)
@@ -80,21 +91,27 @@ class StaticEncoder:
                     "copy or export the folder again"
                 )
         try:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            tokenizer = _tokenizer(folder / "tokenizer.json") if whole else None
             rows, scale = _tensors(folder / "model.safetensors", int(config["bits"]))
         except Exception as error:  # both libraries raise plain Exception
             raise ConfigError(
                 f"encoder {folder}: cannot be read ({error}); export it again"
             ) from error
-        if rows.shape != (len(scale), int(config["dim"])) or len(rows) < tokenizer.get_vocab_size():
+        tokens = 0 if tokenizer is None else tokenizer.get_vocab_size()
+        if rows.shape != (len(scale), int(config["dim"])) or len(rows) < tokens:
             raise ConfigError(
                 f"encoder {folder}: a table of {rows.shape} does not fit {config['dim']} dimensions and "
-                f"{tokenizer.get_vocab_size()} tokens; export it again"
+                f"{tokens} tokens; export it again"
             )
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        name, fingerprint = str(config["name"]), str(config["fingerprint"])
-        return cls(tokenizer, rows, scale, name, fingerprint, model or str(folder.absolute()))
+        return cls(
+            tokenizer or folder / "tokenizer.json",
+            rows,
+            scale,
+            str(config["name"]),
+            str(config["fingerprint"]),
+            model or str(folder.absolute()),
+            folder,
+        )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._tokenized(texts)]
@@ -119,26 +136,77 @@ class StaticEncoder:
         """The tokens of each text. The tokenizer splits at white space before all else, so it is asked
         for each piece between white space once: most words of a collection come again and again.
         """
-        if (
-            len(self._pieces) > REMEMBERED
-        ):  # the rarer half is forgotten, the other comes back from it
-            self._older, self._pieces = (
-                self._pieces,
-                {},
-            )  # not cleared: another thread may be reading
+        if len(self._pieces) > REMEMBERED:
+            # The rarer half is forgotten, the other comes back from it. Not cleared: another thread may read it.
+            self._older, self._pieces = self._pieces, {}
         known, older = self._pieces, self._older
         split = [text.split() for text in texts]
-        wanted = set(itertools.chain.from_iterable(split))
-        table = {piece: known[piece] for piece in wanted if piece in known}
-        fresh = {piece: older[piece] for piece in wanted - table.keys() if piece in older}
-        missing = list(wanted - table.keys() - fresh.keys())
-        for piece, encoding in zip(missing, self._tokenized(missing), strict=True):
-            fresh[piece] = np.array(encoding.ids, np.int32).tobytes()
-        known.update((piece, ids) for piece, ids in fresh.items() if len(piece) <= LONGEST)
+        # Once for each piece of the batch: the memory of a large dictionary is far away.
+        table: dict[str, bytes] = {}
+        missing = []
+        for piece in set(itertools.chain.from_iterable(split)):
+            ids = known.get(piece)
+            if ids is None:
+                ids = older.get(piece)
+                if ids is None:
+                    missing.append(piece)
+                    continue
+                known[piece] = ids
+            table[piece] = ids
+        fresh = self._found(missing)
         table.update(fresh)
+        known.update((piece, ids) for piece, ids in fresh.items() if len(piece) <= LONGEST)
         return [
             np.frombuffer(b"".join(map(table.__getitem__, pieces)), np.int32) for pieces in split
         ]
+
+    def _found(self, pieces: list[str]) -> dict[str, bytes]:
+        """The tokens of each piece that is not remembered, int32; of many pieces together, where that can be."""
+        together = len(pieces) >= (MANY if self._unigram is None else SOME)
+        found = self._found_together(pieces) if together else {}
+        missing = [piece for piece in pieces if piece not in found] if found else pieces
+        for piece, encoding in zip(missing, self._tokenized(missing), strict=True):
+            found[piece] = np.array(encoding.ids, np.int32).tobytes()
+        return found
+
+    def _found_together(self, pieces: Sequence[str]) -> dict[str, bytes]:
+        """The tokens of those pieces whose words `indexer.unigram` can be asked about, and of the words."""
+        model = self._model()
+        if model is None:
+            return {}
+        split = model.words(pieces)
+        known = self._pieces
+        words = {word for found in split if found is not None for word in found}
+        fresh = list(words.difference(known))
+        new = {word: ids for word, ids in zip(fresh, model.ids(fresh), strict=True) if ids}
+        found: dict[str, bytes] = {}
+        for piece, parts in zip(pieces, split, strict=True):
+            if parts is None:
+                continue
+            tokens = [new.get(part) or known.get(part, b"") for part in parts]
+            if all(tokens):
+                found[piece] = b"".join(tokens) if len(tokens) > 1 else tokens[0]
+        joined = "\n".join(new)
+        if model.fold(joined) == joined:
+            # A word that is folded already stands between white space as it does between punctuation.
+            found.update(new)
+        return found
+
+    def _model(self) -> Unigram | None:
+        """The tokenizer's model for many words at a time; None where it is of another kind."""
+        with self._making:
+            if not self._looked:
+                given = self._given
+                text = given.read_text("utf-8") if isinstance(given, Path) else given.to_str()
+                self._unigram = Unigram.of(json.loads(text))
+                self._looked = True
+        return self._unigram
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        if isinstance(self._given, Path):
+            self._given = _tokenizer(self._given)
+        return self._given
 
     def _tokenized(self, texts: Sequence[str]) -> list[Encoding]:
         try:
@@ -149,6 +217,13 @@ class StaticEncoder:
         ):  # half of a surrogate pair, which is no text in UTF-8
             whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
             return self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
+
+
+def _tokenizer(file: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def unpacked(pairs: NDArray[np.uint8]) -> NDArray[np.int8]:

@@ -10,8 +10,8 @@ import numpy as np
 from configs.settings import DenseSettings, PassageSettings
 from indexer.build import Report, build_index
 from indexer.encoders import HashEncoder
-from indexer.folder import IndexFolder, passage_texts
-from indexer.passages import split
+from indexer.folder import IndexFolder
+from indexer.passages import passage_texts, split
 from indexer.schema import Document, Kind, Matrix
 from indexer.verify import verify
 

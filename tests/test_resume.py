@@ -16,8 +16,8 @@ import indexer.journal
 from configs.errors import IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
 from indexer.build import Report, add_documents, build_index, compact, delete_documents
-from indexer.folder import IndexFolder, passage_texts
-from indexer.passages import split
+from indexer.folder import IndexFolder
+from indexer.passages import passage_texts, split
 from indexer.schema import Kind, Matrix
 from indexer.verify import verify
 

@@ -1,0 +1,169 @@
+"""Documents to passages, terms and vectors: the work of a build that other processes can do.
+
+A worker process imports this module and no more than it needs. It loads a static encoder by itself, in a
+fifth of a second; what a transformer encodes is encoded by the process that has it.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer import languages
+from indexer.analysis import Analysis, analyse_all
+from indexer.journal import passage_key
+from indexer.passages import passage_texts, split
+from indexer.schema import Document, Encoder, Matrix
+
+__all__ = ["Hashed", "Prepared", "Task", "divided", "in_workers", "prepare"]
+
+Spans = list[tuple[int, int]]
+Text = tuple[str, str, str]  # title, text, language
+Hashed = tuple[Document, bytes]  # with its content hash
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What every batch of a build has in common."""
+
+    size: int
+    overlap: int
+    model: Path | None = None
+    """The folder of the static encoder that workers encode with; None: they do not encode."""
+    passages: int = 0
+    """A worker encodes a batch of at most so many passages; of a larger one it gives no vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was made of a batch of documents; passages in the order of the documents."""
+
+    langs: list[str]
+    """One a document."""
+    spans: list[Spans]
+    """The passages of each document."""
+    analyses: list[Analysis]
+    """One a passage."""
+    keys: bytes = b""
+    """The journal's keys of the passages."""
+    vectors: Matrix | None = None
+    """(passages, dim) float32, where they were encoded already."""
+
+
+def prepare(
+    batch: Sequence[Text],
+    task: Task,
+    limited: Encoder | None = None,
+    encoder: Encoder | None = None,
+) -> Prepared:
+    """Languages, passages and terms of documents; vectors too with an `encoder`.
+
+    `limited`: an encoder that reads so many tokens only; passages are made to fit it.
+    """
+    unknown = [i for i, (_, _, lang) in enumerate(batch) if not lang]
+    langs = [lang for _, _, lang in batch]
+    detected = languages.detect([batch[i][1] or batch[i][0] for i in unknown])
+    for i, lang in zip(unknown, detected, strict=True):
+        langs[i] = lang
+    spans = [_spans(title, text, task, limited) for title, text, _ in batch]
+    texts: list[str] = []
+    of: list[str] = []
+    for (title, text, _), mine, lang in zip(batch, spans, langs, strict=True):
+        texts += passage_texts(title, text, mine)
+        of += [lang] * len(mine)
+    few = encoder is not None and len(texts) <= task.passages
+    return Prepared(
+        langs,
+        spans,
+        analyse_all(texts, of),
+        b"".join(map(passage_key, texts)),
+        encoder.encode(texts, kind="passage") if encoder is not None and few else None,
+    )
+
+
+def _spans(title: str, text: str, task: Task, limited: Encoder | None) -> Spans:
+    if limited is None or limited.max_tokens is None:
+        return split(text, task.size, task.overlap)
+    # The title stands before each passage.
+    room = limited.max_tokens - 2 - (limited.count_tokens([title])[0] if title else 0)
+    return split(text, task.size, task.overlap, max(16, room), limited.count_tokens)
+
+
+# -- in worker processes ----------------------------------------------------------------------------
+
+_mine: Encoder | None = None  # of a worker process
+
+
+def _begin(model: Path | None) -> None:
+    """A worker whose parent was killed would wait for work for ever: it ends instead."""
+    global _mine
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    if model is not None:
+        from indexer.static import StaticEncoder
+
+        _mine = StaticEncoder.load(model, whole=False)
+
+
+def _work(batch: Sequence[Text], task: Task, encode: bool) -> Prepared:
+    return prepare(batch, task, encoder=_mine if encode else None)
+
+
+def in_workers(
+    batches: Iterator[list[Hashed]], task: Task, workers: int, encoding: Callable[[], bool]
+) -> Iterator[tuple[list[Hashed], Prepared]]:
+    """Each batch with what was made of it, in order, by `workers` processes.
+
+    A worker encodes while `encoding()` says so. At most `workers` + 1 batches are under way at a time, the one
+    that is yielded included: what they have encoded is encoded again when this process is killed.
+    """
+    context = multiprocessing.get_context(
+        "spawn"
+    )  # a fork would copy the threads of FAISS and tantivy
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(task.model,)
+    ) as pool:
+        waiting: collections.deque[tuple[list[Hashed], Future[Prepared]]] = collections.deque()
+        try:
+            for batch in batches:
+                texts = [(document.title, document.text, document.lang) for document, _ in batch]
+                oldest = waiting.popleft() if len(waiting) == workers else None
+                made = oldest[1].result() if oldest is not None else None
+                waiting.append((batch, pool.submit(_work, texts, task, encoding())))
+                if oldest is not None and made is not None:
+                    yield oldest[0], made
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def divided(batches: Iterator[list[Hashed]], task: Task) -> Iterator[list[Hashed]]:
+    """The documents of `batches` in smaller ones, of about `task.passages` passages each."""
+    size = max(1, task.size - task.overlap)
+    few: list[Hashed] = []
+    passages = 0
+    for document, digest in itertools.chain.from_iterable(batches):
+        more = 1 + max(0, len(document.text) - task.overlap) // size
+        if few and passages + more > task.passages:
+            yield few
+            few, passages = [], 0
+        few.append((document, digest))
+        passages += more
+    if few:
+        yield few
