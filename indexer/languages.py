@@ -238,11 +238,21 @@ def _distribution(head: str, among: frozenset[str]) -> dict[str, float]:
     if code is not None:
         return {code: 1.0}
 
-    def prior(code: str) -> float:
-        if not among or code in among:
-            return 1.0
-        return _RARELY if code in _RARE else _ELSEWHERE
+    labels, prior = _prior(among)
+    chances = _chances([head])[0].astype(np.float64)
+    weighted = chances * prior
+    weighted /= math.fsum(weighted.tolist())
+    found = np.flatnonzero(weighted > 1e-3)
+    found = found[np.argsort(-chances[found], kind="stable")]
+    return {labels[i]: float(weighted[i]) for i in found}
 
-    weighted = {code: p * prior(code) for code, p in _identifier().rank(head)}
-    total = math.fsum(weighted.values())
-    return {code: weight / total for code, weight in weighted.items() if weight / total > 1e-3}
+
+@functools.lru_cache(64)
+def _prior(among: frozenset[str]) -> tuple[list[str], NDArray[np.float64]]:
+    """py3langid's labels, and how little evidence each is trusted with."""
+    labels = list(_identifier().nb_classes)
+    prior = np.ones(len(labels))
+    for i, code in enumerate(labels):
+        if among and code not in among:
+            prior[i] = _RARELY if code in _RARE else _ELSEWHERE
+    return labels, prior
