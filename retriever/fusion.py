@@ -99,9 +99,9 @@ def interleave(
     one, so it stays below 1 and its size means the same everywhere.
 
     The two distributions are those of the passages that are marked `offered` (the standard pool of the
-    query), so that a score does not depend on how many were asked for; scores of others lie between
-    them. `languages` (n,) are any numbers, one a language. The shares are in the proportion of the parts
-    of `within`.
+    query), so that a score does not depend on how many were asked for. Another has its own `between`, or
+    what its place among those of its language is worth where that is less. `languages` (n,) are any
+    numbers, one a language. The shares are in the proportion of the parts of `within`.
 
     `python -m benchmarks.fusion`, nDCG@10, weight 0.8; before: a convex sum whose words counted less in
     another language than the query's.
@@ -122,7 +122,7 @@ def interleave(
     of a document as a query find it at 0.97 in the demo where words alone find all (headlines 0.93, words
     0.99), since meaning brings strangers in other languages.
     """
-    score = between.copy()  # of a language of which nothing was offered
+    score = between.copy()
     rows = np.flatnonzero(offered)
     if len(rows):
         order = rows[np.lexsort((within.score[rows], languages[rows]))]
@@ -132,28 +132,16 @@ def interleave(
         first[1:] = (value[1:] != value[:-1]) | (group[1:] != group[:-1])
         highest = np.maximum.reduceat(worth, np.flatnonzero(first))
         score[order] = highest[np.cumsum(first) - 1]
-        if len(rows) < len(score):
-            _placed_between(score, within.score, languages, offered, order)
+        for language in np.unique(languages[~offered]):
+            known = order[languages[order] == language]  # rising
+            if len(known):
+                rest = np.flatnonzero((languages == language) & ~offered)
+                most = np.interp(within.score[rest], within.score[known], score[known])
+                score[rest] = np.minimum(score[rest], most)
     dense, lexical = np.maximum(within.dense, 0.0), within.lexical
     total = dense + lexical
     share = score * np.divide(lexical, total, out=np.zeros_like(total), where=total > 0)
     return Fused(score - share, share)
-
-
-def _placed_between(
-    score: Scores,
-    within: Scores,
-    languages: NDArray[np.int64],
-    offered: NDArray[np.bool_],
-    order: NDArray[np.int64],
-) -> None:
-    """Fill in `score` where nothing was offered, from those that were: `order`, each language rising."""
-    for language in np.unique(languages[~offered]):
-        known = order[languages[order] == language]
-        if len(known):
-            rest = np.flatnonzero((languages == language) & ~offered)
-            score[rest] = np.interp(within[rest], within[known], score[known])
-            score[rest] -= np.maximum(within[known[0]] - within[rest], 0.0)  # below them all
 
 
 def rrf(dense_ranks: Scores, lexical_ranks: Scores, k: int = 60) -> Fused:

@@ -63,7 +63,7 @@ def asked_for(folder: IndexFolder, query: str, ids: list[str], mode: Mode) -> Po
 
 
 def joined(first: Pool, second: Pool) -> Pool:
-    """The passages of both, in this order; some may be there twice."""
+    """The passages of both, in this order; none may stand in both."""
     columns = ((getattr(first, f.name), getattr(second, f.name)) for f in dataclasses.fields(Pool))
     return Pool(*(np.concatenate(pair) for pair in columns))
 

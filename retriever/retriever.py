@@ -136,15 +136,17 @@ class Retriever:
             raise ConfigError(f"not in the index: {', '.join(map(repr, missing[:5]))}")
         mode = self._checked(query, mode, None)
         ids = [passage for id_ in document_ids for passage in passages[id_]]
-        pool = asked_for(folder, query, ids, mode)
         method = self.settings.fusion.method
-        if method == "rrf":  # ranks among the documents asked for
-            pool = ranked(pool)
-        elif (
-            method == "interleave" and mode == "hybrid"
-        ):  # it compares with what a search would find
-            pool = joined(pool, offered(folder, [query], self.settings.pool, mode, None)[0])
-        scores = self._fused(folder, query, pool, mode).score[: len(ids)]
+        if method == "interleave" and mode == "hybrid":  # beside what a search would find
+            pool = offered(folder, [query], self.settings.pool, mode, None)[0]
+            known = set(pool.rows.tolist())
+            others = [id_ for id_ in dict.fromkeys(ids) if int(id_) not in known]
+            pool = joined(pool, asked_for(folder, query, others, mode))
+        else:
+            pool = asked_for(folder, query, ids, mode)
+            pool = ranked(pool) if method == "rrf" else pool  # among the documents asked for
+        places = {row: place for place, row in enumerate(pool.rows.tolist())}
+        scores = self._fused(folder, query, pool, mode).score[[places[int(id_)] for id_ in ids]]
         starts = np.cumsum([0, *(len(passages[id_]) for id_ in document_ids)])[:-1]
         return np.maximum.reduceat(scores, starts) if len(ids) else np.zeros(0)
 

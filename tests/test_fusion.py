@@ -84,13 +84,13 @@ def test_equals_get_the_same_place_the_highest_of_theirs() -> None:
     assert placed.score == pytest.approx([0.9, 0.9, 0.7, 0.4])
 
 
-def test_what_was_not_offered_lies_between_what_was() -> None:
+def test_what_was_not_offered_has_its_own_score_or_that_of_its_place() -> None:
     offered = np.array([True, True, False, False, False, False])
-    within = fused(0.2, 0.6, 0.4, 0.1, 0.9, 0.5)
-    between = a(0.3, 0.7, 0.0, 0.0, 0.0, 0.25)
+    within = fused(0.2, 0.6, 0.4, 0.4, 0.9, 0.5)
+    between = a(0.3, 0.7, 0.9, 0.1, 0.9, 0.25)
     placed = interleave(within, between, langs(EN, EN, EN, EN, EN, CS), offered)
-    # half way from 0.2 to 0.6; 0.1 below the lowest; above the highest; a language not offered at all
-    assert placed.score == pytest.approx([0.3, 0.7, 0.5, 0.2, 0.7, 0.25])
+    # half way from 0.2 to 0.6 is worth 0.5; above the highest 0.7; of CS nothing was offered
+    assert placed.score == pytest.approx([0.3, 0.7, 0.5, 0.1, 0.7, 0.25])
 
 
 def test_the_shares_are_in_the_proportion_of_the_parts() -> None:
@@ -173,12 +173,9 @@ def test_no_score_exceeds_1_and_each_is_the_sum_of_its_shares(rows: Rows, weight
 @given(scores, st.floats(0, 1))
 def test_interleaving_keeps_the_order_inside_each_language(rows: Rows, weight: float) -> None:
     within, placed, _ = both(rows, weight)
-    spoken = np.array([row[2] for row in rows])
-    offered = np.array([row[3] for row in rows])
+    spoken, offered = (np.array([row[column] for row in rows]) for column in (2, 3))
     for language in set(spoken.tolist()):
-        mine = spoken == language
-        if not (offered & mine).any():
-            continue
+        mine = (spoken == language) & offered
         order = np.argsort(within.score[mine], kind="stable")
         assert (np.diff(placed.score[mine][order]) >= -1e-9).all()
 
