@@ -136,11 +136,19 @@ def _all(
     count: int,
     clients: int,
 ) -> None:
+    results = report.load(file)
+    results["machine"] = _machine(encoder)
+    if "encoders" in wanted:
+        _say("encoders")
+        results["encoders"] = _tried(
+            lambda: isolated("benchmarks.encoders:compare", {"data": str(data), "rounds": repeat})
+        )
+        report.keep(file, results)
+    if set(wanted) <= {"encoders"}:
+        return
     _say("the collection")
     collection = prepare(data, work)
     files = {size: subset(collection, size) for size in sizes}
-    results = report.load(file)
-    results["machine"] = _machine(encoder)
     results["collection"] = asdict(collection)
     for private in ("documents", "queries"):
         results["collection"].pop(private)  # where they lie on this machine
@@ -154,8 +162,6 @@ def _all(
             target = measured if step in PEERS else measured.setdefault("tandem", {})
             target[step] = _tried(run)
             report.keep(file, results)
-    if "encoders" in wanted:
-        results["encoders"] = _encoders(files[min(sizes)], collection, encoder)
     if "gpu" in wanted:
         _say("GPU")
         arguments = {
@@ -229,25 +235,6 @@ def _step(
 def _calls(peer: str, size: int, count: int) -> int:
     """Queries that a peer is asked."""
     return min(count, max(20, _SLOW.get(peer, 10**12) // size))
-
-
-def _encoders(file: Path, collection: Collection, encoder: str) -> dict[str, Any]:
-    from benchmarks.encoders import WIDTHS
-
-    given = {"file": str(file), "query_file": collection.queries, "encoder": encoder}
-    _say("encoder: static")
-    found = {
-        "static student": _tried(
-            lambda: isolated("benchmarks.encoders:static", {**given, "count": 1000})
-        )
-    }
-    for name, width in WIDTHS.items():
-        _say(f"encoder: {name}")
-        more = {**given, "count": 100, "width": width, "passages": 1000 if width < 512 else 200}
-        found[f"{name} (12 x {width})"] = _tried(
-            lambda more=more: isolated("benchmarks.encoders:transformer", more)  # type: ignore[misc]
-        )
-    return {name: one for name, one in found.items() if "error" not in one}
 
 
 def _machine(encoder: str) -> dict[str, Any]:

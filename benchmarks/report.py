@@ -151,18 +151,26 @@ def _side_by_side(measured: Mapping[str, Any]) -> str:
 
 
 def _encoders(found: Mapping[str, Any]) -> str:
+    if "error" in found:
+        return f"Not measured: {found['error']}"
     rows = [
         [
             name,
             _number(one["parameters_million"], 1),
             _number(one["mb"], 1),
-            _number(one["passages_per_second"], 1),
-            _number(one["query"]["p50"], 3),
-            _number(one["query"]["p99"], 3),
+            _number(one["sentences_per_second"], 0),
+            _number(one["passages_per_second"], 0),
+            _number(one["query"]["p50"], 2),
+            _number(one["times_smaller_than_base"], 1),
+            _number(one["times_faster_than_base"], 1),
         ]
         for name, one in found.items()
+        if isinstance(one, Mapping)
     ]
-    head = ["", "million parameters", "weights, MB", "passages/s", "query p50 ms", "query p99 ms"]
+    head = [
+        "", "million parameters", "on the disk, MB", "sentences/s", "passages/s", "query p50 ms",
+        "times smaller than Base", "times faster than Base",
+    ]  # fmt: skip
     return _table(head, rows)
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from benchmarks import report
 from benchmarks.__main__ import main
 from benchmarks.collection import data_folder, prepare, subset
+from benchmarks.encoders import sample
 from benchmarks.measure import isolated, percentiles, repeated
 from configs.errors import DocumentError
 
@@ -152,3 +153,21 @@ def test_targets_compare_what_was_measured() -> None:
     assert met["hybrid p99 at 1,000,000, ms"] is False
     assert met["build, times txtai's throughput, 1,000,000"] is True
     assert met["open and first query at 1,000,000, ms"] is None
+
+
+def test_encoders_read_sentences_and_passages_that_are_not_the_same(small_data: Path) -> None:
+    sentences, passages = sample(small_data)
+    assert sentences == [line.split("\t")[1] for line in EVERYDAY]  # there are no more than these
+    assert passages == []
+    assert sample(small_data / "nowhere") == ([], [])
+
+
+def test_encoders_are_set_beside_a_base_sized_one() -> None:
+    one = {"parameters_million": 17.4, "mb": 70.4, "sentences_per_second": 100.0,
+           "passages_per_second": 20.0, "query": {"p50": 5.0},
+           "times_smaller_than_base": 6.2, "times_faster_than_base": 5.5}  # fmt: skip
+    table = report.markdown({"sizes": {}, "encoders": {"Small": one, "seconds_process": 9.0}})
+    assert "| Small | 17.4 | 70.4 | 100 | 20 | 5.00 | 6.2 | 5.5 |" in table
+    assert "Not measured: no torch" in report.markdown(
+        {"sizes": {}, "encoders": {"error": "no torch"}}
+    )

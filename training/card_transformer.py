@@ -69,7 +69,7 @@ def transformer_card(
     """Markdown. `shape` tells size and bits; `account` is result.json, `corpora` of `corpus_rows`."""
     parts = [
         f"# {name}\n\nA transformer sentence encoder: {shape}. It opens by its folder, "
-        "`tandem search --encoder FOLDER` and `indexer.encoders.open_encoder(FOLDER)`, without torch."
+        "`tandem index build --encoder FOLDER` and `indexer.encoders.open_encoder(FOLDER)`, without torch."
     ]
     if account is not None:
         parts.append(_recipe(account))
