@@ -167,7 +167,9 @@ def test_a_run_is_exported_with_its_account(tmp_path: Path) -> None:
     tandem.main([*export, "--licences", str(licences)])
     card = (tmp_path / "small" / "MODEL_CARD.md").read_text("utf-8")
     assert "Made by `tandem train mnr` from" in card
-    assert "| run.seed | 1 |" in card
+    assert "| run.seed | 1 |" in card and "| student.layers | 1 |" in card
+    assert "1 layers, 8 wide" in card
+    assert str(tmp_path) not in card  # where it was made
     assert "a made-up village | CC0-1.0 | 120 | 100.00%" in card
     config = json.loads((tmp_path / "small" / "config.json").read_text("utf-8"))
     assert config["facts"] == {"seed": 1, "recipe": "mnr", "teacher": ""}

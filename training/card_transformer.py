@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["account_of", "corpus_rows", "transformer_card"]
+__all__ = ["account_of", "corpus_rows", "portable", "transformer_card"]
+
+# Told elsewhere in the card, or of the machine and not of the student.
+PRIVATE = ("corpora.", "held_out.", "cache", "run.device", "run.alarm.", "run.checkpoint_every")
+# Of a new body; where a model or its body is taken, they are not read.
+SHAPE = tuple(f"student.{key}" for key in ("architecture", "layers", "width", "heads", "pooling"))
 
 
 def account_of(run: Path) -> dict[str, Any] | None:
@@ -82,10 +87,11 @@ def transformer_card(
 
 def _recipe(account: Mapping[str, Any]) -> str:
     settings = account["settings"]
+    own = any(settings["student"].get(key) for key in ("model", "body"))
     rows = "\n".join(
-        f"| {key} | {value} |"
+        f"| {key} | {portable(value)} |"
         for key, value in _flat(settings)
-        if not key.startswith(("corpora.", "held_out.")) and value not in ("", None)
+        if not key.startswith(PRIVATE) and not (own and key in SHAPE) and value not in ("", None)
     )
     score = account.get("score")
     held = (
@@ -98,6 +104,11 @@ def _recipe(account: Mapping[str, Any]) -> str:
         f"{account['steps']} steps (the weights of step {account['best_step']}).{held}\n\n"
         f"| setting | value |\n|---|---|\n{rows}"
     )
+
+
+def portable(value: Any) -> Any:
+    """A file or folder by its last name: where it lay is nobody else's business."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _data(corpora: Mapping[str, Any], licences: Mapping[str, tuple[str, str]]) -> str:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import ConfigError
 from indexer.compact import is_compact
@@ -89,7 +89,7 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
             talk=talk,
         )
     elif kind == "transformer":
-        from training.card_transformer import account_of
+        from training.card_transformer import account_of, portable
         from training.export_transformer import export_compact, student_of
 
         model = student_of(run)
@@ -100,10 +100,13 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
             else {
                 "seed": account["settings"]["run"]["seed"],
                 "recipe": account["recipe"],
-                "teacher": account["settings"].get("teacher", ""),
+                "teacher": portable(account["settings"].get("teacher", "")),
             }
         )
-        card = _card(run, model, name, wanted, f"kept in {bits} bits")
+        kept = "kept in float16"
+        if bits != 16:
+            kept = f"token vectors kept in {bits} bits and matrices in 8"
+        card = _card(run, model, name, wanted, kept)
         near = export_compact(model, out, name=name, bits=bits, card=card, facts=facts)
         talk(f"mean cosine of a few texts' vectors with the student's own: {near:.4f}")
     else:
@@ -171,8 +174,11 @@ def _card(run: Path, model: SentenceTransformer, name: str, wanted: Export, kept
     # the corpora are read again for their sources, which takes a while, only where these are wanted
     reread = account is not None and licences is not None and "corpora" in account["settings"]
     millions = sum(weights.numel() for weights in model.parameters()) / 1e6
+    first: Any = model[0]
+    body = first.auto_model.config if hasattr(first, "auto_model") else None
     shape = (
-        f"{millions:.1f} million parameters, {model.get_embedding_dimension()} dimensions, "
+        ("" if body is None else f"{body.num_hidden_layers} layers, {body.hidden_size} wide, ")
+        + f"{millions:.1f} million parameters, {model.get_embedding_dimension()} dimensions, "
         f"texts of up to {model.max_seq_length} tokens, {kept}"
     )
     return transformer_card(
