@@ -49,9 +49,9 @@ _UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u
 _RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _SPACELESS = re.compile(f"[{_UNSPACED}]")
 _HANGUL = re.compile("[\uac00-\ud7af]")
-# Pieces between white space whose terms are kept, twice (some 60 MB each), and the longest of them: longer
+# Pieces between white space whose terms are kept, twice (some 100 MB each), and the longest of them: longer
 # ones are sentences of scripts without spaces, which do not come again.
-_REMEMBERED, _LONGEST = 200_000, 24
+_REMEMBERED, _LONGEST = 300_000, 24
 
 
 class Analysis(NamedTuple):

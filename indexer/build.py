@@ -378,15 +378,7 @@ class _Writer:
                 batches, task, workers, self.encoder, lambda: not journal.waiting
             ):
                 reached("batch prepared")
-                if prepared.vectors is not None:
-                    order.append(journal.add(prepared.keys, prepared.vectors))
-                else:
-                    texts = [
-                        text
-                        for (document, _), spans in zip(batch, prepared.spans, strict=True)
-                        for text in passage_texts(document.title, document.text, spans)
-                    ]
-                    order.append(journal.encode(texts, self.encoder))
+                order.append(self._encoded(journal, batch, prepared))
                 reached("batch encoded")
                 self._write(segment, batch, prepared)
                 if progress is not None:
@@ -413,6 +405,23 @@ class _Writer:
         )
         manifest = self.finish(segment.documents, segment.passages, calibrate=self.base is None)
         return self._report(counts, manifest, segment.passages, start)
+
+    def _encoded(
+        self, journal: Journal, batch: Sequence[Hashed], prepared: Prepared
+    ) -> NDArray[np.int64]:
+        """The journal's row of each passage; what no worker has encoded is encoded here."""
+        if prepared.vectors is not None and not prepared.left:
+            return journal.add(prepared.keys, prepared.vectors)
+        texts = [
+            text
+            for (document, _), spans in zip(batch, prepared.spans, strict=True)
+            for text in passage_texts(document.title, document.text, spans)
+        ]
+        if prepared.vectors is None:
+            return journal.encode(texts, self.encoder)
+        left = list(prepared.left)
+        prepared.vectors[left] = self.encoder.encode([texts[i] for i in left], kind="passage")
+        return journal.add(prepared.keys, prepared.vectors)
 
     def rewrite(self, base: IndexFolder, progress: Progress | None) -> Report:
         """Every live document of `base`, with its vectors, in one segment."""

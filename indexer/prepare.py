@@ -13,14 +13,18 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from indexer import languages
 from indexer.analysis import Analysis, analyse_all
 from indexer.journal import passage_key
 from indexer.passages import passage_texts, split
 from indexer.schema import Document, Encoder, Matrix
+
+if TYPE_CHECKING:
+    from indexer.static import StaticEncoder
 
 __all__ = ["Hashed", "Prepared", "Task", "divided", "in_workers", "prepare"]
 
@@ -55,13 +59,15 @@ class Prepared:
     """The journal's keys of the passages."""
     vectors: Matrix | None = None
     """(passages, dim) float32, where they were encoded already."""
+    left: Sequence[int] = ()
+    """The passages, by their place, that were not: their vectors are zero."""
 
 
 def prepare(
     batch: Sequence[Text],
     task: Task,
     limited: Encoder | None = None,
-    encoder: Encoder | None = None,
+    encoder: StaticEncoder | None = None,
 ) -> Prepared:
     """Languages, passages and terms of documents; vectors too with an `encoder`.
 
@@ -78,14 +84,13 @@ def prepare(
     for (title, text, _), mine, lang in zip(batch, spans, langs, strict=True):
         texts += passage_texts(title, text, mine)
         of += [lang] * len(mine)
-    few = encoder is not None and len(texts) <= task.passages
-    return Prepared(
-        langs,
-        spans,
-        analyse_all(texts, of),
-        b"".join(map(passage_key, texts)),
-        encoder.encode(texts, kind="passage") if encoder is not None and few else None,
-    )
+    made = Prepared(langs, spans, analyse_all(texts, of), b"".join(map(passage_key, texts)))
+    if encoder is None or len(texts) > task.passages:
+        return made
+    vectors, left = encoder.encode_most(texts)
+    if 8 * len(left) > len(texts):  # it pays to open what they need
+        vectors, left = encoder.encode(texts), []
+    return replace(made, vectors=vectors, left=left)
 
 
 def _spans(title: str, text: str, task: Task, limited: Encoder | None) -> Spans:
@@ -98,7 +103,7 @@ def _spans(title: str, text: str, task: Task, limited: Encoder | None) -> Spans:
 
 # -- in worker processes ----------------------------------------------------------------------------
 
-_mine: Encoder | None = None  # of a worker process
+_mine: StaticEncoder | None = None  # of a worker process
 
 
 def _begin(model: Path | None) -> None:

@@ -36,12 +36,13 @@ FORMAT = "tandem-static-1"
 BATCH = 4096
 # Token rows gathered at a time: 4 MB of float32 at 256 dimensions.
 TOKENS = 4096
-# Pieces between white space whose tokens are kept (some 60 MB), and the longest of them, in characters:
+# Pieces between white space whose tokens are kept (some 70 MB, and as much of older ones), and the longest of them, in characters:
 # longer ones are sentences of scripts without spaces, which do not come again.
-REMEMBERED, LONGEST = 200_000, 24
+REMEMBERED, LONGEST = 300_000, 24
 # Pieces missing in one call for which the tables of `indexer.unigram` pay (making them takes 0.2 s), and for
 # which they pay when they have been made.
 MANY, SOME = 2048, 128
+NOT_KNOWN = np.zeros(0, np.int32)  # the tokens of a text that the tokenizer was not asked about
 
 
 class StaticEncoder:
@@ -117,24 +118,42 @@ class StaticEncoder:
         return [len(encoding) for encoding in self._tokenized(texts)]
 
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
-        sums = np.zeros((len(texts), self.dim), dtype=np.float32)
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         for start in range(0, len(texts), BATCH):
-            for row, ids in enumerate(self._ids(texts[start : start + BATCH]), start):
-                for first in range(0, len(ids), TOKENS):
-                    tokens = ids[first : first + TOKENS]
-                    # einsum and not BLAS, whose rounding depends on its threads
-                    sums[row] += np.einsum(
-                        "i,ij->j", self._scale[tokens], self._rows[tokens].astype(np.float32)
-                    )
+            batch = self._ids(texts[start : start + BATCH])
+            vectors[start : start + BATCH] = self._vectors(batch)
+        return vectors
+
+    def encode_most(self, texts: Sequence[str]) -> tuple[Matrix, list[int]]:
+        """`encode`, but for a few texts that only the tokenizer can cut: their places, their rows zero.
+
+        For a process that has not opened the tokenizer, which is the slower half of `load`.
+        """
+        if self._model() is None or not isinstance(self._given, Path):
+            return self.encode(texts), []
+        batch = self._ids(texts, library=False)
+        return self._vectors(batch), [i for i, ids in enumerate(batch) if ids is NOT_KNOWN]
+
+    def _vectors(self, batch: Sequence[NDArray[np.int32]]) -> Matrix:
+        """The vector of each text, from its tokens."""
+        sums = np.zeros((len(batch), self.dim), dtype=np.float32)
+        for row, ids in enumerate(batch):
+            for first in range(0, len(ids), TOKENS):
+                tokens = ids[first : first + TOKENS]
+                # einsum and not BLAS, whose rounding depends on its threads
+                sums[row] += np.einsum(
+                    "i,ij->j", self._scale[tokens], self._rows[tokens].astype(np.float32)
+                )
         return unit_rows(sums)
 
     def table(self) -> Matrix:
         """The token vectors that are summed, (tokens, dim) float32; not of unit length."""
         return self._rows * self._scale[:, None]
 
-    def _ids(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    def _ids(self, texts: Sequence[str], library: bool = True) -> list[NDArray[np.int32]]:
         """The tokens of each text. The tokenizer splits at white space before all else, so it is asked
         for each piece between white space once: most words of a collection come again and again.
+        Without the `library` a text that needs it is NOT_KNOWN.
         """
         if len(self._pieces) > REMEMBERED:
             # The rarer half is forgotten, the other comes back from it. Not cleared: another thread may read it.
@@ -153,17 +172,26 @@ class StaticEncoder:
                     continue
                 known[piece] = ids
             table[piece] = ids
-        fresh = self._found(missing)
+        fresh = self._found(missing, library)
         table.update(fresh)
         known.update((piece, ids) for piece, ids in fresh.items() if len(piece) <= LONGEST)
+        if not library and (unknown := set(missing).difference(fresh)):
+            return [
+                NOT_KNOWN
+                if not unknown.isdisjoint(pieces)
+                else np.frombuffer(b"".join(map(table.__getitem__, pieces)), np.int32)
+                for pieces in split
+            ]
         return [
             np.frombuffer(b"".join(map(table.__getitem__, pieces)), np.int32) for pieces in split
         ]
 
-    def _found(self, pieces: list[str]) -> dict[str, bytes]:
+    def _found(self, pieces: list[str], library: bool = True) -> dict[str, bytes]:
         """The tokens of each piece that is not remembered, int32; of many pieces together, where that can be."""
         together = len(pieces) >= (MANY if self._unigram is None else SOME)
-        found = self._found_together(pieces) if together else {}
+        found = self._found_together(pieces) if together or not library else {}
+        if not library:
+            return found
         missing = [piece for piece in pieces if piece not in found] if found else pieces
         for piece, encoding in zip(missing, self._tokenized(missing), strict=True):
             found[piece] = np.array(encoding.ids, np.int32).tobytes()

@@ -1,0 +1,118 @@
+"""A build by worker processes: the same index, and no more lost by a kill than one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import indexer.build
+import indexer.journal
+from configs.settings import PassageSettings
+from indexer.build import build_index
+from indexer.encoders import STUDENT, HashEncoder
+from indexer.folder import IndexFolder
+from indexer.prepare import Hashed, Task, divided, in_workers
+from indexer.schema import Document
+from indexer.static import StaticEncoder
+from indexer.verify import verify
+
+pytestmark = pytest.mark.skipif(not STUDENT.is_dir(), reason="no student in this checkout")
+
+BATCH = 30
+WORDS = "nemocnice škola hospital school 病院 больница und der Zug [UNK] \u2581x 😀 naïve x2 a.b".split()
+
+
+def documents(count: int) -> list[Document]:
+    """Titles, languages and lengths of every kind; some texts that only the tokenizer can cut."""
+    made = []
+    for n in range(count):
+        words = [WORDS[(n * 7 + i * i) % len(WORDS)] + str(n % 13) for i in range(3 + n % 40)]
+        text = " ".join(words) + "."
+        if n % 25 == 0:
+            text = " ".join([text] * 30)
+        made.append(Document(f"d{n}", text, f"Title {n}" if n % 3 else "", lang=("", "cs")[n % 2]))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer.build, "BATCH", BATCH)
+    monkeypatch.setattr(indexer.build, "_WORTH_WORKERS", 4 * BATCH)
+    monkeypatch.setattr(indexer.journal, "BATCH", BATCH)
+
+
+def rows(path: Path) -> tuple[list[Document], np.ndarray, list[tuple[int, int, int]]]:
+    folder = IndexFolder.open(path, StaticEncoder.load(STUDENT), "cpu")
+    found = [document for document, *_ in folder.store.live()]
+    vectors = folder.store.take(np.arange(len(folder.store)))
+    passages = [(int(p["document"]), int(p["start"]), int(p["end"])) for p in folder.store.passages]
+    folder.close()
+    return found, vectors, passages
+
+
+def test_workers_make_the_same_index(tmp_path: Path) -> None:
+    items = documents(300)
+    alone = build_index(tmp_path / "alone", items, StaticEncoder.load(STUDENT))
+    shared = build_index(tmp_path / "shared", items, StaticEncoder.load(STUDENT), workers=2)
+    assert shared.passages == shared.encoded == alone.passages
+    assert verify(tmp_path / "shared") == []
+    first, second = rows(tmp_path / "alone"), rows(tmp_path / "shared")
+    assert first[0] == second[0] and first[2] == second[2]
+    assert (first[1] == second[1]).all()
+
+
+def test_a_build_with_workers_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = documents(300)
+    seen = 0
+
+    def reached(point: str) -> None:
+        nonlocal seen
+        seen += point == "batch encoded"
+        if seen == 9:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(indexer.build, "reached", reached)
+    with pytest.raises(KeyboardInterrupt):
+        build_index(tmp_path / "a", items, StaticEncoder.load(STUDENT), workers=2)
+    monkeypatch.setattr(indexer.build, "reached", lambda point: None)
+    kept = (tmp_path / "a/journal/vectors.f32").stat().st_size // (4 * 256)
+    assert kept > 60
+    report = build_index(tmp_path / "a", items, StaticEncoder.load(STUDENT), workers=2)
+    assert report.encoded == report.passages - kept
+    build_index(tmp_path / "b", items, StaticEncoder.load(STUDENT))
+    assert (rows(tmp_path / "a")[1] == rows(tmp_path / "b")[1]).all()
+
+
+def test_what_is_under_way_is_never_more_than_a_batch() -> None:
+    task = indexer.build._task(PassageSettings(), StaticEncoder.load(STUDENT), 2)
+    assert task.model == STUDENT and task.passages == BATCH // 3
+    begun = 0
+
+    def batches() -> Iterator[list[Hashed]]:
+        nonlocal begun
+        for few in divided(iter([[(document, b"") for document in documents(200)]]), task):
+            begun += 1
+            yield few
+
+    for done, (few, prepared) in enumerate(in_workers(batches(), task, 2, lambda: True), 1):
+        assert begun - done <= 2  # and the one at hand: three of a third of a batch
+        if prepared.vectors is not None:
+            assert len(prepared.vectors) <= task.passages
+        assert len(prepared.langs) == len(few)
+
+
+def test_documents_are_divided_by_their_passages() -> None:
+    task = Task(size=100, overlap=0, passages=4)
+    sizes = [50, 50, 350, 50, 50, 50, 900, 50]
+    items = [(Document(str(n), "x" * size), b"") for n, size in enumerate(sizes)]
+    divisions = [[int(d.id) for d, _ in few] for few in divided(iter([items[:3], items[3:]]), task)]
+    assert divisions == [[0, 1], [2], [3, 4, 5], [6], [7]]
+
+
+def test_what_a_transformer_reads_is_not_encoded_by_workers() -> None:
+    settings = PassageSettings()
+    assert indexer.build._task(settings, HashEncoder(16), 2).model is None
+    assert indexer.build._task(settings, StaticEncoder.load(STUDENT), 0).model is None
