@@ -117,8 +117,8 @@ def interleave(
         MGSM        0.171    0.442  0.450           some cross
 
     Both are as good as the better side or better on each: in the paired randomisation test AfriQA and MGSM
-    gain (p 0.002 and 0.001), the others differ by chance (NTREX p 0.37). Weight and power were chosen on
-    the demo and Cranfield, `across` on the demo, NTREX and the next. What still loses: the two rarest words
+    gain (p 0.002 and 0.001), the others differ by chance (NTREX p 0.37). All eight were looked at while
+    it was chosen, so none of them is a clean hold-out. What still loses: the two rarest words
     of a document as a query find it at 0.97 in the demo where words alone find all (headlines 0.93, words
     0.99), since meaning brings strangers in other languages.
     """
