@@ -6,7 +6,8 @@ A folder of it, which `tandem train export` writes, holds
     tokenizer.json     of the tokenizers library, with the tokens that stand around each text
     model.safetensors  `table.rows` (tokens, dim) and `table.scale` (tokens,): the input embeddings, in the
                        form of a static student's table; the matrices of `indexer.body.Layers`, each
-                       as int8 `.rows` (out, in) and `.scale` (out,), or float16 `.rows`; the rest float32
+                       as int8 `.rows` (out, in) and `.scale` (out,), or float16 `.rows`; the rest float32,
+                       among it, where the space was evened out at export, `head` (dim, dim)
     body.onnx          the layers as a graph without numbers, for onnxruntime
 
 A vector depends on its own text only: texts are sorted by length and padded to the longest of their
@@ -54,6 +55,8 @@ class Stored:
     positions: NDArray[np.float32]
     """(max_tokens, dim)"""
     layers: Layers
+    head: NDArray[np.float32] | None = None
+    """(dim, dim): each text's vector is turned by it; None: it is not."""
 
     def embeddings(self, ids: NDArray[np.integer]) -> NDArray[np.float32]:
         """(len(ids), dim)"""
@@ -141,7 +144,7 @@ class CompactEncoder:
         for chosen in batches([len(one) for one in ids], self._budget):
             inputs, mask = self._inputs([ids[number] for number in chosen])
             vectors[[filled[number] for number in chosen]] = self._engine(inputs, mask)
-        return unit_rows(vectors)
+        return unit_rows(vectors if self._stored.head is None else vectors @ self._stored.head)
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, cut to `max_tokens`, with those around it."""
@@ -299,7 +302,7 @@ def _stored(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> S
             found[name[:-4] + "weight"] = np.ascontiguousarray(whole.T)
         else:
             found[name] = np.array(tensor, np.float32)
-    positions = found.pop("positions")
+    positions, head = found.pop("positions"), found.pop("head", None)
     dim, heads = int(config["dim"]), int(config["heads"])
     for i in range(int(config["layers"])):
         for part in ("weight", "bias"):
@@ -308,4 +311,4 @@ def _stored(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> S
         found, int(config["layers"]), heads, float(config["epsilon"]), str(config["pooling"])
     )
     scale = tensors["table.scale"].astype(np.float32)
-    return Stored(tensors["table.rows"], scale, positions, layers)
+    return Stored(tensors["table.rows"], scale, positions, layers, head)

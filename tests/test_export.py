@@ -174,13 +174,33 @@ def test_a_run_is_exported_with_its_account(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "small" / "config.json").read_text("utf-8"))
     assert config["facts"] == {"seed": 1, "recipe": "mnr", "teacher": ""}
 
+    whole = ["train", "export", str(tmp_path / "run"), "-o", str(tmp_path / "white")]
+    tandem.main([*whole, "--whiten", "1"])
+    encoder = CompactEncoder.load(tmp_path / "white", device="cpu")
+    plain = CompactEncoder.load(tmp_path / "small", device="cpu")
+    texts = [text for pair in sentences(120) for text in pair]
+
+    def unevenness(one: CompactEncoder) -> float:
+        spread = np.linalg.svd(one.encode(texts), compute_uv=False)
+        return float(spread[0] / spread[-1])
+
+    assert unevenness(encoder) < unevenness(plain) / 2
+    assert encoder.fingerprint != plain.fingerprint
+    tandem.main(["train", "export", str(tmp_path / "white"), "-o", str(tmp_path / "st"),
+                 "--format", "sentence-transformers"])  # fmt: skip
+    assert (
+        np.abs(vectors(tmp_path / "st") - encoder.encode(TEXTS)).max() < 1e-4
+    )  # whitening widens rounding
+
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (["{there}", "-o", "{new}", "--bits", "32"], "a compact student keeps 4, 8 or 16"),
         (["{there}", "-o", "{new}", "--format", "onnx", "--bits", "4"], "keeps floating-point numbers"),
-        (["{there}", "-o", "{new}", "--whiten", "0.5"], "for what tandem train static wrote"),
+        (["{there}", "-o", "{new}", "--length-power", "0.5"], "for what tandem train static wrote"),
+        (["{there}", "-o", "{new}", "--whiten", "0.5"], "--whiten reads the run's corpora"),
+        (["{there}", "-o", "{new}", "--whiten", "0.5", "--format", "onnx"], "and --format compact"),
         (["{away}", "-o", "{new}"], "there is no such folder"),
         (["{empty}", "-o", "{new}"], "holds no finished student"),
         (["{there}", "-o", "{full}"], "holds something that is no student"),

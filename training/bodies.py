@@ -118,6 +118,7 @@ def parts_of(model: SentenceTransformer, name: str) -> Parts:
 def restored(folder: Path) -> SentenceTransformer:
     """The compact folder as a sentence-transformers model of the same vectors, in float32 (a BertModel)."""
     import torch
+    from sentence_transformers.sentence_transformer.modules import Dense
     from transformers import BertConfig, BertModel
 
     from training.students import with_pooling, wrap_tokenizer
@@ -147,6 +148,11 @@ def restored(folder: Path) -> SentenceTransformer:
         body.save_pretrained(place)
         tokenizer.save_pretrained(place)
         model = with_pooling(place, layers.pooling, limit, "cpu")
+    if stored.head is not None:
+        wide = stored.head.shape[0]
+        head = Dense(wide, wide, bias=False, activation_function=torch.nn.Identity())
+        head.linear.weight.data.copy_(torch.from_numpy(stored.head.T))
+        model.append(head)
     model.prompts = {"query": config["prompts"]["query"], "document": config["prompts"]["passage"]}
     return model
 

@@ -116,8 +116,7 @@ def static(
     type=click.FloatRange(0.0, 1.0),
     default=0.0,
     show_default=True,
-    help="Static: even out the space: spreads to the power 1 - this, by the run's own corpora; 1 is "
-    "whitening.",
+    help="Even out the space: spreads to the power 1 - this, by the run's own corpora; 1 is whitening.",
 )
 @click.option("--name", default="", help="What the student is called. Default: the folder's name.")
 @click.option(

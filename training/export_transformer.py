@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from training.bodies import Parts, parts_of
 from training.export import Bits, quantised
 from training.onnx_graph import body_graph
 from training.students import open_model
+from training.whitening import whitened
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -68,14 +69,19 @@ def export_compact(
     bits: Bits = 8,
     card: str = "",
     facts: Mapping[str, Any] | None = None,
+    whiten: float = 0.0,
+    texts: Sequence[str] = (),
 ) -> float:
-    """Write a folder that `CompactEncoder.load` opens; the mean cosine of its vectors with the model's.
+    """Write a folder that `CompactEncoder.load` opens; the mean cosine of its vectors with the model's,
+    before the space is evened out.
 
-    16 `bits` keep everything in float16. `facts` (seed, recipe) are kept in config.json. Raises
+    16 `bits` keep everything in float16. `facts` (seed, recipe) are kept in config.json. With `whiten`
+    vectors are turned by that power of the spread of the vectors of `texts` (`training.whitening`).
+    The student that ships, by power 0 / 0.15 / 0.3 / 0.5 / 0.7, on 500 pairs each: Tatoeba (cs, de, tr,
+    zh, sw) 78.6 / 79.2 / 79.4 / 79.6 / 79.3, STS 86.5 / 86.7 / 86.8 / 86.7 / 86.6. Raises
     ConfigError for a model of another shape, TandemError when the folder cannot be written.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import save_file
 
     refuse_other(folder)
     parts = parts_of(model, name)
@@ -84,8 +90,8 @@ def export_compact(
     try:
         scratch.mkdir(parents=True)
         (scratch / "tokenizer.json").write_text(parts.tokenizer, "utf-8")
-        save_file(_tensors(parts, bits), scratch / "model.safetensors")
-        (scratch / "model.safetensors").chmod(0o644)  # safetensors keeps it from other readers
+        tensors = _tensors(parts, bits)
+        _save(tensors, scratch / "model.safetensors")
         _write_config(scratch, parts, bits, name, facts)
         (scratch / "body.onnx").write_bytes(body_graph(read(scratch)[1].layers))
         _write_config(scratch, parts, bits, name, facts)
@@ -93,7 +99,14 @@ def export_compact(
             (scratch / "MODEL_CARD.md").write_text(card, "utf-8")
         elif (folder / "MODEL_CARD.md").is_file():
             shutil.copyfile(folder / "MODEL_CARD.md", scratch / "MODEL_CARD.md")
-        found = agreement(model, CompactEncoder.load(scratch, device="cpu"))
+        encoder = CompactEncoder.load(scratch, device="cpu")
+        found = agreement(model, encoder)
+        if whiten:
+            tensors["head"] = whitened(
+                np.eye(encoder.dim, dtype=np.float32), encoder.encode(texts), whiten
+            )
+            _save(tensors, scratch / "model.safetensors")
+            _write_config(scratch, parts, bits, name, facts)
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -121,6 +134,13 @@ def _tensors(parts: Parts, bits: Bits) -> dict[str, NDArray[Any]]:
         rows, scale = quantised(np.ascontiguousarray(matrix), 16 if bits == 16 else 8)
         tensors |= {f"{name}.rows": rows, f"{name}.scale": scale}
     return tensors | {name: np.ascontiguousarray(one) for name, one in parts.others.items()}
+
+
+def _save(tensors: Mapping[str, NDArray[Any]], file: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file(dict(tensors), file)
+    file.chmod(0o644)  # safetensors keeps it from other readers
 
 
 def _write_config(

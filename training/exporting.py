@@ -22,6 +22,9 @@ Format = Literal["compact", "sentence-transformers", "onnx"]
 Kind = Literal["static run", "static", "compact", "transformer"]
 Talk = Callable[[str], None]
 
+WHITENED = 3000
+"""Pairs whose sentences tell a transformer's spread: 6,000 of them for 384 dimensions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Export:
@@ -60,9 +63,14 @@ def export_student(run: Path, out: Path, wanted: Export, talk: Talk) -> None:
     """Write the student of `run` to the folder `out`. Raises ConfigError for what does not go together."""
     kind = kind_of(run)
     name = wanted.name or out.resolve().name
-    if kind != "static run" and (wanted.length_power != 1.0 or wanted.whiten):
+    if kind != "static run" and wanted.length_power != 1.0:
         raise ConfigError(
-            f"{run}: --length-power and --whiten are for what tandem train static wrote, not for a {kind}"
+            f"{run}: --length-power is for what tandem train static wrote, not for a {kind}"
+        )
+    if wanted.whiten and (wanted.format != "compact" or kind not in ("static run", "transformer")):
+        raise ConfigError(
+            f"{run}: --whiten is for a training folder and --format compact; export that first, then the "
+            "compact folder in another format"
         )
     if wanted.format == "compact":
         _compact(run, kind, out, name, wanted, talk)
@@ -91,23 +99,40 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
     elif kind == "transformer":
         from training.card_transformer import account_of, portable
         from training.export_transformer import export_compact, student_of
+        from training.whitening import sampled_texts
 
         model = student_of(run)
         account = account_of(run)
-        facts = (
-            {}
-            if account is None
-            else {
-                "seed": account["settings"]["run"]["seed"],
-                "recipe": account["recipe"],
-                "teacher": portable(account["settings"].get("teacher", "")),
-            }
-        )
+        facts: dict[str, Any] = {}
+        texts: list[str] = []
+        if account is not None:
+            seed = account["settings"]["run"]["seed"]
+            teacher = portable(account["settings"].get("teacher", ""))
+            facts = {"seed": seed, "recipe": account["recipe"], "teacher": teacher}
+        if wanted.whiten:
+            if account is None or "corpora" not in account["settings"]:
+                raise ConfigError(
+                    f"{run}: --whiten reads the run's corpora; give the training folder"
+                )
+            drawn = {"settings": {"corpora": account["settings"]["corpora"], "seed": seed}}
+            texts = sampled_texts(drawn, WHITENED, talk)
+            facts["whiten"] = wanted.whiten
         kept = "kept in float16"
         if bits != 16:
             kept = f"token vectors kept in {bits} bits and matrices in 8"
+        if wanted.whiten:
+            kept += f"; its space is evened out to the power {wanted.whiten} by {len(texts)} training sentences"
         card = _card(run, model, name, wanted, kept)
-        near = export_compact(model, out, name=name, bits=bits, card=card, facts=facts)
+        near = export_compact(
+            model,
+            out,
+            name=name,
+            bits=bits,
+            card=card,
+            facts=facts,
+            whiten=wanted.whiten,
+            texts=texts,
+        )
         talk(f"mean cosine of a few texts' vectors with the student's own: {near:.4f}")
     else:
         raise ConfigError(
