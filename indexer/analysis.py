@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections
 import functools
-import itertools
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
@@ -155,44 +154,43 @@ def analyse_all(texts: Sequence[str], langs: Sequence[str]) -> list[Analysis]:
     """`analyse` of each text in its language; words that are new to it are stemmed together."""
     _make_room()
     split = [text.split() for text in texts]
-    wanted: dict[str, set[str]] = {}
+    by_lang: dict[str, list[list[str]]] = {}
     for pieces, lang in zip(split, langs, strict=True):
-        wanted.setdefault(lang, set()).update(pieces)
-    tables = {lang: _table(pieces, lang) for lang, pieces in wanted.items()}
-    return [
-        _joined(list(map(tables[lang].__getitem__, pieces)))
-        for pieces, lang in zip(split, langs, strict=True)
-    ]
+        by_lang.setdefault(lang, []).append(pieces)
+    learned = {lang: _learned(set().union(*some), lang) for lang, some in by_lang.items()}
+    found = []
+    for pieces, lang in zip(split, langs, strict=True):
+        known, long = learned[lang]
+        try:
+            found.append(_joined(list(map(known.__getitem__, pieces))))
+        except KeyError:
+            found.append(_joined([known.get(piece) or long[piece] for piece in pieces]))
+    return found
 
 
-def _table(pieces: Collection[str], lang: str) -> dict[str, Terms]:
-    """The terms of every one of these pieces between white space."""
+def _learned(pieces: set[str], lang: str) -> tuple[dict[str, Terms], dict[str, Terms]]:
+    """Two tables that have the terms of every one of these pieces between white space; the second, of
+    those that are not remembered."""
     known, older = _remembered.setdefault(lang, {}), _older.get(lang, {})
-    table: dict[str, Terms] = {}  # of this batch: the memory of a large dictionary is far away
-    missing = []
-    for piece in pieces:
-        terms = known.get(piece)
-        if terms is None:
-            terms = older.get(piece)
-            if terms is None:
-                missing.append(piece)
-                continue
-            known[piece] = terms
-        table[piece] = terms
-    split = _word().findall
-    parts = {piece: [piece] if piece.isalpha() else split(piece) for piece in missing}
-    fresh = set(itertools.chain.from_iterable(parts.values())).difference(known)
-    new = dict(zip(fresh, _terms_of_all(list(fresh), lang), strict=True))
-    for piece, words in parts.items():
-        if len(words) == 1:
-            terms = new.get(words[0]) or known[words[0]]
-        else:
-            terms = _joined([new.get(word) or known[word] for word in words])
-        table[piece] = terms
-        if len(piece) <= _LONGEST:
-            known[piece] = terms
-    known.update((word, terms) for word, terms in new.items() if len(word) <= _LONGEST)
-    return table
+    long: dict[str, Terms] = {}
+    missing = pieces.difference(known)
+    again = missing & older.keys()
+    known.update(zip(again, map(older.__getitem__, again), strict=True))
+    missing -= again
+    mixed = [piece for piece in missing if not piece.isalpha()]
+    parts = list(map(_word().findall, mixed))
+    fresh = list(missing.difference(mixed).union(*parts).difference(known))
+    new = dict(zip(fresh, _terms_of_all(fresh, lang), strict=True))
+    if max(map(len, fresh), default=0) <= _LONGEST:
+        known.update(new)
+    else:
+        for word, terms in new.items():
+            (known if len(word) <= _LONGEST else long)[word] = terms
+    for piece, words in zip(mixed, parts, strict=True):
+        found = [new.get(word) or known[word] for word in words]
+        terms = found[0] if len(found) == 1 else tuple(_joined(found))
+        (known if len(piece) <= _LONGEST else long)[piece] = terms
+    return known, long
 
 
 def _terms_of_all(words: Sequence[str], lang: str) -> list[Terms]:

@@ -13,6 +13,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -545,9 +546,6 @@ class _Writer:
         reached("segments merged")
         deletions = f"deleted-{self.generation}.npy"
         mark_deleted(self.path, deletions, self.deleted)
-        if self.lexical is not None:
-            self.lexical.finish()
-        reached("lexical committed")
         store = Store(
             [self.path / s.folder for s in segments],
             [(s.documents, s.passages) for s in segments],
@@ -555,8 +553,14 @@ class _Writer:
             self.deleted,
         )
         try:
-            dense = self._dense(store)
-            reached("dense written")
+            # FAISS trains on one core; tantivy closes its segment on the other.
+            with ThreadPoolExecutor(1) as beside:
+                closed = None if self.lexical is None else beside.submit(self.lexical.finish)
+                dense = self._dense(store)
+                reached("dense written")
+            if closed is not None:
+                closed.result()
+            reached("lexical committed")
             background = self.template.encoder.background
             if calibrate:
                 background = _background(store, self.encoder)

@@ -160,31 +160,27 @@ class StaticEncoder:
             self._older, self._pieces = self._pieces, {}
         known, older = self._pieces, self._older
         split = [text.split() for text in texts]
-        # Once for each piece of the batch: the memory of a large dictionary is far away.
-        table: dict[str, bytes] = {}
-        missing = []
-        for piece in set(itertools.chain.from_iterable(split)):
-            ids = known.get(piece)
-            if ids is None:
-                ids = older.get(piece)
-                if ids is None:
-                    missing.append(piece)
+        missing = set(itertools.chain.from_iterable(split)).difference(known)
+        again = missing & older.keys()
+        known.update(zip(again, map(older.__getitem__, again), strict=True))
+        missing -= again
+        fresh = self._found(list(missing), library)
+        long = {piece: fresh[piece] for piece in missing if len(piece) > LONGEST and piece in fresh}
+        for piece in long:
+            del fresh[piece]
+        known.update(fresh)
+        out = []
+        for pieces in split:
+            try:
+                ids = b"".join(map(known.__getitem__, pieces))
+            except KeyError:
+                try:
+                    ids = b"".join([known[p] if p in known else long[p] for p in pieces])
+                except KeyError:
+                    out.append(NOT_KNOWN)
                     continue
-                known[piece] = ids
-            table[piece] = ids
-        fresh = self._found(missing, library)
-        table.update(fresh)
-        known.update((piece, ids) for piece, ids in fresh.items() if len(piece) <= LONGEST)
-        if not library and (unknown := set(missing).difference(fresh)):
-            return [
-                NOT_KNOWN
-                if not unknown.isdisjoint(pieces)
-                else np.frombuffer(b"".join(map(table.__getitem__, pieces)), np.int32)
-                for pieces in split
-            ]
-        return [
-            np.frombuffer(b"".join(map(table.__getitem__, pieces)), np.int32) for pieces in split
-        ]
+            out.append(np.frombuffer(ids, np.int32))
+        return out
 
     def _found(self, pieces: list[str], library: bool = True) -> dict[str, bytes]:
         """The tokens of each piece that is not remembered, int32; of many pieces together, where that can be."""
@@ -202,22 +198,20 @@ class StaticEncoder:
         model = self._model()
         if model is None:
             return {}
-        split = model.words(pieces)
+        whole, divided = model.words(pieces)
         known = self._pieces
-        words = {word for found in split if found is not None for word in found}
-        fresh = list(words.difference(known))
+        fresh = list(set(whole.values()).union(*divided.values()).difference(known))
         new = {word: ids for word, ids in zip(fresh, model.ids(fresh), strict=True) if ids}
-        found: dict[str, bytes] = {}
-        for piece, parts in zip(pieces, split, strict=True):
-            if parts is None:
-                continue
-            tokens = [new.get(part) or known.get(part, b"") for part in parts]
-            if all(tokens):
-                found[piece] = b"".join(tokens) if len(tokens) > 1 else tokens[0]
+        # A word that is folded already stands between white space as it does between punctuation.
         joined = "\n".join(new)
-        if model.fold(joined) == joined:
-            # A word that is folded already stands between white space as it does between punctuation.
-            found.update(new)
+        found = dict(new) if model.fold(joined) == joined else {}
+        for piece, word in whole.items():
+            if ids := new.get(word) or known.get(word):
+                found[piece] = ids
+        for piece, words in divided.items():
+            tokens = [new.get(word) or known.get(word, b"") for word in words]
+            if all(tokens):
+                found[piece] = b"".join(tokens)
         return found
 
     def _model(self) -> Unigram | None:

@@ -145,30 +145,32 @@ class Unigram:
         folded = unicodedata.normalize("NFKC", text)
         return "\u03c3".join(part.lower() for part in folded.split(_SIGMA))
 
-    def words(self, pieces: Sequence[str]) -> list[list[str] | None]:
-        """What the tokenizer looks up for each piece of text between white space, in order.
+    def words(self, pieces: Sequence[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """What the tokenizer looks up for pieces of text between white space: folded, split at punctuation.
 
-        Folded, and split at punctuation; None for a piece that only the library can be asked about.
+        The pieces that are one word, and those that are several or none, in order. Pieces that only the
+        library can be asked about are in neither.
         """
         joined = "\n".join(pieces)
         folded = self.fold(joined)
-        unsure = self._unsure(joined) or self._unsure(folded)
-        split = folded.split("\n")
-        assert len(split) == len(pieces)
-        words = self._words.findall
-        if not unsure:
-            return [[text] if text.isalpha() else words(text) for text in split]
-        return [
-            None if self._unsure(piece) or self._unsure(text) else words(text)
-            for piece, text in zip(pieces, split, strict=True)
-        ]
+        table = dict(zip(pieces, folded.split("\n"), strict=True))
+        if self._unsure(joined) or self._unsure(folded):
+            for piece, text in list(table.items()):
+                if self._unsure(piece) or self._unsure(text):
+                    del table[piece]
+        divided = {
+            piece: self._words.findall(text) for piece, text in table.items() if not text.isalpha()
+        }
+        for piece in divided:
+            del table[piece]
+        return table, divided
 
     def ids(self, words: Sequence[str]) -> list[bytes | None]:
         """The tokens of each word (as `words` gives them), int32; None where the library must be asked."""
-        order = sorted(range(len(words)), key=lambda i: len(words[i]))
         found: list[bytes | None] = [None] * len(words)
-        for start in range(0, len(order), 4096):  # of about one length: short ones do not wait
-            batch = [i for i in order[start : start + 4096] if len(words[i]) < _LONGEST]
+        short = [i for i, word in enumerate(words) if len(word) < _LONGEST]
+        for start in range(0, len(short), 4096):
+            batch = short[start : start + 4096]
             for i, tokens in zip(batch, self._best([words[i] for i in batch]), strict=True):
                 found[i] = tokens
         return found
