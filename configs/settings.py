@@ -38,7 +38,8 @@ class EncoderSettings:
     """What turns text into vectors."""
 
     model: str = "default"
-    """`default` (the student in the package), `hash` (tests), a folder, or a sentence-transformers name."""
+    """`default` (the static student in the package), `accurate` (that and the transformer there: better
+    and slower), `hash` (tests), a folder, or a sentence-transformers name."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`: where a transformer encodes and FAISS searches."""
     batch_size: int = 64
