@@ -255,7 +255,8 @@ def _task(settings: PassageSettings, encoder: Encoder, workers: int) -> Task:
     from indexer.static import StaticEncoder
 
     model = encoder.folder if workers > 0 and isinstance(encoder, StaticEncoder) else None
-    return Task(settings.size, settings.overlap, model, max(1, BATCH // (workers + 1)))
+    share = max(1, BATCH // (workers + 1))
+    return Task(settings.size, settings.overlap, model, encoder.fingerprint, share)
 
 
 def _prepared(

@@ -43,6 +43,8 @@ class Task:
     overlap: int
     model: Path | None = None
     """The folder of the static encoder that workers encode with; None: they do not encode."""
+    fingerprint: str = ""
+    """Of that encoder: a worker that finds another one in the folder does not encode."""
     passages: int = 0
     """A worker encodes a batch of at most so many passages; of a larger one it gives no vectors."""
 
@@ -108,7 +110,7 @@ def _spans(title: str, text: str, task: Task, limited: Encoder | None) -> Spans:
 _mine: StaticEncoder | None = None  # of a worker process
 
 
-def _begin(model: Path | None) -> None:
+def _begin(model: Path | None, fingerprint: str) -> None:
     """A worker whose parent was killed would wait for work for ever: it ends instead."""
     global _mine
     parent = multiprocessing.parent_process()
@@ -122,7 +124,8 @@ def _begin(model: Path | None) -> None:
     if model is not None:
         from indexer.static import StaticEncoder
 
-        _mine = StaticEncoder.load(model, whole=False)
+        found = StaticEncoder.load(model, whole=False)
+        _mine = found if found.fingerprint == fingerprint else None
 
 
 def _work(batch: Sequence[Text], task: Task, encode: bool) -> Prepared:
@@ -142,7 +145,7 @@ def in_workers(
     with (
         _quick_switches(),
         ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_begin, initargs=(task.model,)
+            workers, mp_context=context, initializer=_begin, initargs=(task.model, task.fingerprint)
         ) as pool,
     ):
         waiting: collections.deque[tuple[list[Hashed], Future[Prepared]]] = collections.deque()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,16 @@ def test_what_is_under_way_is_never_more_than_a_batch() -> None:
         if prepared.vectors is not None:
             assert len(prepared.vectors) <= task.passages
         assert len(prepared.langs) == len(few)
+
+
+def test_an_encoder_that_was_replaced_meanwhile_is_not_used() -> None:
+    settings = PassageSettings()
+    task = indexer.build._task(settings, StaticEncoder.load(STUDENT), 1)
+    other = dataclasses.replace(task, fingerprint="another")
+    batches = [[(document, b"")] for document in documents(2)]
+    for each, encoded in ((task, True), (other, False)):
+        for _, prepared in in_workers(iter(batches), each, 1, lambda: True):
+            assert (prepared.vectors is not None) == encoded
 
 
 def test_documents_are_divided_by_their_passages() -> None:
