@@ -7,6 +7,7 @@ together they are better than either (figures: README, Students).
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,14 +32,16 @@ class JoinedEncoder:
 
     @property
     def max_tokens(self) -> int | None:
-        """The shortest limit of a part."""
-        return min((p.max_tokens for p in self.parts if p.max_tokens is not None), default=None)
+        """The longest limit of a part: it sees what the others are too short for. To split Cranfield at
+        the transformer's 128 tokens cost words more (nDCG@10 .521 to .503) than it gave meaning."""
+        return self._longest().max_tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """As the part with the shortest limit counts them."""
-        limit = self.max_tokens
-        part = next(part for part in self.parts if part.max_tokens == limit)
-        return part.count_tokens(texts)
+        """As the part with the longest limit counts them."""
+        return self._longest().count_tokens(texts)
+
+    def _longest(self) -> Encoder:
+        return max(self.parts, key=lambda part: part.max_tokens or sys.maxsize)
 
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
         return unit_rows(np.hstack([part.encode(texts, kind) for part in self.parts]))
