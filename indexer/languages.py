@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import functools
 import math
+import threading
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError
 
-__all__ = ["NAMES", "check", "detect", "distribution", "name", "normal"]
+__all__ = ["NAMES", "check", "detect", "distribution", "name", "normal", "prepare"]
 
 NAMES = {
     "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "as": "Assamese", "az": "Azerbaijani",
@@ -74,6 +75,9 @@ _COUNTRIES = {
 }  # fmt: skip
 
 
+_LOADING = threading.Lock()
+
+
 def normal(tag: str) -> str:
     """The code of a language tag as found in data: "pt-BR" -> "pt", "zh_Hans" -> "zh", "nb" -> "no"."""
     code = tag.strip().lower().replace("_", "-").partition("-")[0]
@@ -97,8 +101,13 @@ def check(codes: Collection[str]) -> None:
             raise ConfigError(f"language {code!r} is not known; {hint}")
 
 
-@functools.cache
 def _identifier() -> Any:
+    with _LOADING:  # a second thread waits for the first, and does not load it again
+        return _loaded()
+
+
+@functools.cache
+def _loaded() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -118,6 +127,11 @@ def _automaton() -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32
         np.asarray(identifier.tk_nextmove, np.int32),
         np.asarray(identifier.tk_output, np.int32),
     )
+
+
+def prepare() -> None:
+    """Load what detection needs (half a second), in a thread that has nothing else to do."""
+    _automaton()
 
 
 def _by_script(text: str) -> str | None:

@@ -48,6 +48,8 @@ class Retriever:
         device: str = "auto",
     ) -> Retriever:
         """The newest commit of the index at `path`. IndexFolderError as `IndexFolder.open`."""
+        # the first query needs it; its file is unpacked while the encoder and the index are opened
+        threading.Thread(target=languages.prepare).start()
         return cls(IndexFolder.open(path, encoder, device), settings, device)
 
     @property
