@@ -155,7 +155,7 @@ def _opened(name: str, model: str, folder: Path) -> _Model:
 
 
 def _torch(name: str, model: SentenceTransformer, folder: Path) -> _Model:
-    model.eval()
+    model.train(False)
     model.save_pretrained(str(folder), create_model_card=False)
     numbers = sum(weights.numel() for weights in model.parameters())
 

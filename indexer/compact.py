@@ -32,7 +32,7 @@ from tokenizers import Encoding, Tokenizer
 from configs.errors import ConfigError
 from indexer.body import Engine, Layers, numpy_engine, onnx_engine, torch_engine
 from indexer.schema import Kind, Matrix
-from indexer.static import unpacked
+from indexer.static import refuse_cut, unpacked
 from indexer.vectors import unit_rows
 
 __all__ = ["FORMAT", "CompactEncoder", "Stored", "batches", "is_compact", "mark", "read"]
@@ -274,14 +274,7 @@ def _config(folder: Path) -> dict[str, Any]:
         ) from error
     if found != FORMAT:
         raise ConfigError(f"encoder {folder}: format is {found!r}, not {FORMAT!r}; export it again")
-    for name, facts in files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != facts["bytes"]:
-            size = path.stat().st_size if path.is_file() else "no"
-            raise ConfigError(
-                f"encoder {folder}: {name} has {size} bytes where {facts['bytes']} are expected; "
-                "copy or export the folder again"
-            )
+    refuse_cut(folder, files)
     return dict(config)
 
 

@@ -299,7 +299,10 @@ def locked(path: Path, purpose: str) -> Iterator[None]:
         except (OSError, ValueError, KeyError):
             who = "another process"
         raise IndexFolderError(f"{path}: being written by {who}; wait for it, or end it") from None
-    except (OSError, NotImplementedError) as error:
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # RuntimeError: filelock's word for a disk without locks
         raise IndexFolderError(
             f"{path}: cannot be written: {error}; choose a folder you may write to"
         ) from error

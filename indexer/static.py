@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from indexer.schema import Kind, Matrix
 from indexer.unigram import Unigram
 from indexer.vectors import unit_rows
 
-__all__ = ["FORMAT", "StaticEncoder", "unpacked"]
+__all__ = ["FORMAT", "StaticEncoder", "refuse_cut", "unpacked"]
 
 FORMAT = "tandem-static-1"
 
@@ -83,14 +83,7 @@ class StaticEncoder:
         """
         folder = Path(folder)
         config = _config(folder)
-        for name, facts in config["files"].items():
-            path = folder / name
-            if not path.is_file() or path.stat().st_size != facts["bytes"]:
-                size = path.stat().st_size if path.is_file() else "no"
-                raise ConfigError(
-                    f"encoder {folder}: {name} has {size} bytes where {facts['bytes']} are expected; "
-                    "copy or export the folder again"
-                )
+        refuse_cut(folder, config["files"])
         try:
             tokenizer = _tokenizer(folder / "tokenizer.json") if whole else None
             rows, scale = _tensors(folder / "model.safetensors", int(config["bits"]))
@@ -255,6 +248,18 @@ def unpacked(pairs: NDArray[np.uint8]) -> NDArray[np.int8]:
     rows[:, 1::2] = (pairs >> 4).view(np.int8)
     rows -= 8
     return rows
+
+
+def refuse_cut(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ConfigError for a file of `folder` that has not the `bytes` that `files` tell."""
+    for name, facts in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != facts["bytes"]:
+            size = path.stat().st_size if path.is_file() else "no"
+            raise ConfigError(
+                f"encoder {folder}: {name} has {size} bytes where {facts['bytes']} are expected; "
+                "copy or export the folder again"
+            )
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -51,14 +51,7 @@ def corpus_rows(account: Mapping[str, Any]) -> dict[str, Any]:
                 strict=True,
             )
         },
-        "languages": {
-            name: int(count)
-            for name, count in zip(
-                pairs.languages,
-                np.bincount(pairs.language, minlength=len(pairs.languages)),
-                strict=True,
-            )
-        },
+        "languages": pairs.by_language(),
         "overlap": overlap,
     }
 

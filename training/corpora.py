@@ -82,6 +82,11 @@ class Pairs:
         held = np.fromiter((fold(text) in texts for text in self.sources), np.bool_, len(self))
         return self.take(np.flatnonzero(~held)), self.take(np.sort(np.array(chosen, np.int64)))
 
+    def by_language(self) -> dict[str, int]:
+        """Pairs of each language."""
+        counts = np.bincount(self.language, minlength=len(self.languages)).tolist()
+        return dict(zip(self.languages, counts, strict=True))
+
     def draw(self, count: int, seed: int, epoch: int) -> NDArray[np.int64]:
         """`count` rows of one epoch, in random order: each as often as its weight says.
 

@@ -130,7 +130,7 @@ def _plain(model: SentenceTransformer, name: str) -> tuple[nn.Module, Tokenizer,
         tokenizer.enable_truncation(limit)
     pad = 0 if static else int(own.pad_token_id or 0)
     tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad))
-    return (Table() if static else Whole()).eval(), tokenizer, limit, int(dim)
+    return (Table() if static else Whole()).train(False), tokenizer, limit, int(dim)
 
 
 def _write(module: nn.Module, tokenizer: Tokenizer, file: Path, name: str) -> None:

@@ -6,11 +6,12 @@ multilingual student, in 4 or 8 bits, one scale for each token, as a static stud
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,17 +78,12 @@ def export_compact(
 
     16 `bits` keep everything in float16. `facts` (seed, recipe) are kept in config.json. With `whiten`
     vectors are turned by that power of the spread of the vectors of `texts` (`training.whitening`).
-    The student that ships, by power 0 / 0.15 / 0.3 / 0.5 / 0.7, on 500 pairs each: Tatoeba (cs, de, tr,
-    zh, sw) 78.6 / 79.2 / 79.4 / 79.6 / 79.3, STS 86.5 / 86.7 / 86.8 / 86.7 / 86.6. Raises
+    Raises
     ConfigError for a model of another shape, TandemError when the folder cannot be written.
     """
-    from safetensors import SafetensorError
-
     refuse_other(folder)
     parts = parts_of(model, name)
-    scratch = folder.with_name(folder.name + ".part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
+    with _replacing(folder) as scratch:
         scratch.mkdir(parents=True)
         (scratch / "tokenizer.json").write_text(parts.tokenizer, "utf-8")
         tensors = _tensors(parts, bits)
@@ -97,8 +93,6 @@ def export_compact(
         _write_config(scratch, parts, bits, name, facts)
         if card:
             (scratch / "MODEL_CARD.md").write_text(card, "utf-8")
-        elif (folder / "MODEL_CARD.md").is_file():
-            shutil.copyfile(folder / "MODEL_CARD.md", scratch / "MODEL_CARD.md")
         encoder = CompactEncoder.load(scratch, device="cpu")
         found = agreement(model, encoder)
         if whiten:
@@ -107,6 +101,24 @@ def export_compact(
             )
             _save(tensors, scratch / "model.safetensors")
             _write_config(scratch, parts, bits, name, facts)
+    return found
+
+
+@contextlib.contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A place to write to that becomes `folder` when all went well; a card that was there is kept.
+
+    Raises TandemError where it cannot be written; `folder` is then as it was.
+    """
+    from safetensors import SafetensorError
+
+    scratch = folder.with_name(folder.name + ".part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    card = "MODEL_CARD.md"
+    try:
+        yield scratch
+        if (folder / card).is_file() and not (scratch / card).is_file():
+            shutil.copyfile(folder / card, scratch / card)
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -115,7 +127,6 @@ def export_compact(
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return found
 
 
 def agreement(model: SentenceTransformer, encoder: CompactEncoder) -> float:
@@ -194,12 +205,8 @@ def export_float(model: SentenceTransformer, folder: Path, *, half: bool = False
 
     What is stored in float16 is computed in float32 again.
     """
-    from safetensors import SafetensorError
-
     refuse_other(folder)
-    scratch = folder.with_name(folder.name + ".part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
+    with _replacing(folder) as scratch:
         stored = copy.deepcopy(model).half() if half else model.float()
         stored.save_pretrained(str(scratch), create_model_card=False)
         for file in scratch.rglob("config.json"):
@@ -207,13 +214,3 @@ def export_float(model: SentenceTransformer, folder: Path, *, half: bool = False
             if "dtype" in config:
                 config["dtype"] = "float32"
                 file.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        if (folder / "MODEL_CARD.md").is_file():
-            shutil.copyfile(folder / "MODEL_CARD.md", scratch / "MODEL_CARD.md")
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.rename(folder)
-    except (OSError, SafetensorError) as error:
-        raise TandemError(
-            f"{folder}: the student cannot be written ({error}); make room or name another place"
-        ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

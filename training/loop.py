@@ -221,7 +221,7 @@ class _Run:
         if self.task.evaluate is None:
             return
         state = self.state
-        self.task.module.eval()
+        self.task.module.train(False)
         with torch.no_grad(), self.autocast():
             now = self.task.evaluate()
         figures = {"score": now.score, **now.figures}
@@ -260,7 +260,7 @@ class _Run:
             best = self.saved / f"best-{state.best_step:08}" / "weights.safetensors"
             with torch.no_grad():
                 checkpoints.put_back(self.task.module, best)
-        self.task.module.eval()
+        self.task.module.train(False)
         self.journal.close()
         best_step = state.best_step if state.best_step >= 0 else state.step
         return Outcome(state.step, best_step, state.first, state.best, state.early)

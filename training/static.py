@@ -351,14 +351,7 @@ def _corpus_facts(pairs: Pairs) -> dict[str, Any]:
     )
     return {
         "pairs": len(pairs),
-        "languages": {
-            name: int(count)
-            for name, count in zip(
-                pairs.languages,
-                np.bincount(pairs.language, minlength=len(pairs.languages)),
-                strict=True,
-            )
-        },
+        "languages": pairs.by_language(),
         "sources": {
             name: {"pairs": int(count), "share": round(float(share), 5)}
             for name, count, share in zip(pairs.origins, counts, shares, strict=True)
