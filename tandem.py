@@ -5,9 +5,12 @@ A command's line of help stands here, so that `tandem --help` imports none of th
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -32,8 +35,24 @@ COMMANDS = {
 WORLD = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EMFILE, errno.EIO}
 
 
+class _Tandem(LazyGroup):
+    """Ends well when nobody reads on: `tandem search ... | head`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # what is left in the buffers must have a place to go when Python ends
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):  # no file, as under pytest
+                    os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+            return 0
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=_Tandem,
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: tandem index build notes/ -o notes.index && tandem search 'hospital' -i notes.index",
@@ -62,10 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
-    except SystemExit as end:  # click ends with 1 when nobody reads on: `tandem search ... | head`
-        if isinstance(end.__context__, BrokenPipeError):
-            sys.exit(0)
-        raise
     except OSError as error:
         if error.errno not in WORLD:
             raise

@@ -201,6 +201,10 @@ def _resumable() -> Iterator[None]:
         raise
 
 
+def _documents(count: int) -> str:
+    return "1 document" if count == 1 else f"{count:,} documents"
+
+
 def _tell_rejects(rejects: RejectLog) -> None:
     for reject in rejects.first:
         _tell(f"set aside: {reject.place}: {reject.reason}")
@@ -214,7 +218,7 @@ def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool)
         click.echo(json.dumps({**dataclasses.asdict(report), "rejected": rejects.count}))
     else:
         rate = (report.added + report.replaced) / report.seconds if report.seconds > 0 else 0.0
-        parts = [f"{report.added:,} documents added"]
+        parts = [f"{_documents(report.added)} added"]
         if report.replaced:
             parts.append(f"{report.replaced:,} replaced")
         if report.unchanged:
@@ -226,7 +230,7 @@ def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool)
         if reused > 0:
             click.echo(f"{reused:,} passages were encoded before the interruption")
         click.echo(
-            f"{output}: {report.documents:,} documents. Search it: tandem search 'your query' -i {output}"
+            f"{output}: {_documents(report.documents)}. Search it: tandem search 'your query' -i {output}"
         )
     if rejects.count:
         _tell_rejects(rejects)
@@ -313,17 +317,20 @@ def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
 
     When one of the ids is not in the index, nothing is deleted. The room is reclaimed by `compact`.
     """
+    from configs.errors import DocumentError
     from indexer.build import delete_documents
 
     wanted = (
         [line.rstrip("\n") for line in sys.stdin if line.strip()] if ids == ("-",) else list(ids)
     )
+    if not wanted:
+        raise DocumentError("no id on standard input; nothing was deleted")
     report = delete_documents(index_path, wanted)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
     else:
         click.echo(
-            f"{report.deleted:,} documents deleted; {report.documents:,} remain in {index_path}"
+            f"{_documents(report.deleted)} deleted; {report.documents:,} remain in {index_path}"
         )
 
 
@@ -422,5 +429,5 @@ def compact(index_path: str, as_json: bool, config: str | None, changes: tuple[s
         click.echo(json.dumps(dataclasses.asdict(report)))
     else:
         click.echo(
-            f"{report.documents:,} documents, {manifest.deleted:,} deleted passages removed, in {report.seconds:.1f} s"
+            f"{_documents(report.documents)}, {manifest.deleted:,} deleted passages removed, in {report.seconds:.1f} s"
         )

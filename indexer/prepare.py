@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -113,6 +114,7 @@ _mine: StaticEncoder | None = None  # of a worker process
 def _begin(model: Path | None, fingerprint: str) -> None:
     """A worker whose parent was killed would wait for work for ever: it ends instead."""
     global _mine
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends this one
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

@@ -145,7 +145,7 @@ def _found(hits: Sequence[Hit]) -> str:
 
 def _batches(source: str) -> Iterator[list[tuple[str, str, str]]]:
     """(id, query, place) of each line of a file, in batches. DocumentError names a line without a query."""
-    if source != "-" and not Path(source).is_file():
+    if source != "-" and (Path(source).is_dir() or not Path(source).exists()):  # a pipe is fine
         problem = "a folder, not a file" if Path(source).is_dir() else "no such file"
         raise DocumentError(f"--queries {source}: {problem}")
     place = "standard input" if source == "-" else source

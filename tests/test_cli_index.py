@@ -59,8 +59,20 @@ def test_standard_input(run: Command, index: Path, monkeypatch: pytest.MonkeyPat
     assert "2 documents deleted; 1 remain" in run("index", "delete", "-i", index, "-").out
 
 
+def test_no_ids_on_standard_input_make_no_commit(
+    run: Command, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    ended = run("index", "delete", "-i", index, "-")
+    assert (ended.code, ended.err) == (
+        1,
+        "Error: no id on standard input; nothing was deleted\n",
+    )
+    assert json.loads(run("index", "info", index, "--json").out)["generation"] == 1
+
+
 def test_delete_verify_and_compact(run: Command, index: Path) -> None:
-    assert "1 documents deleted; 1 remain" in run("index", "delete", "-i", index, "a").out
+    assert "1 document deleted; 1 remain" in run("index", "delete", "-i", index, "a").out
     assert run("index", "verify", index).out.strip().endswith("whole")
     assert run("index", "compact", index).code == 0
     assert json.loads(run("index", "info", index, "--json").out)["deleted"] == 0

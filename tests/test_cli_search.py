@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -80,6 +84,29 @@ def test_queries_of_a_file(run: Command, index: Path, tmp_path: Path) -> None:
     (tmp_path / "q.tsv").write_text("q1\tnemocnice\nhospital\n")
     lines = run("search", "-i", index, "--queries", tmp_path / "q.tsv", "-k", 1).out.splitlines()
     assert [line.split("\t")[:3] for line in lines] == [["q1", "1", "cs-1"], ["2", "1", "en-1"]]
+
+
+def test_queries_may_come_from_a_named_pipe(run: Command, index: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"  # as of `--queries <(cut -f2 log.tsv)`
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("hospital\n",))
+    writer.start()
+    assert run("search", "-i", index, "--queries", pipe, "-k", 1).out.startswith("1\t1\ten-1\t")
+    writer.join()
+
+
+def test_a_reader_that_goes_away_is_no_failure(index: Path) -> None:
+    command = [sys.executable, "-m", "tandem", "search", "-i", str(index), "--queries", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.close()  # `| head` has read enough
+        process.stdin.write(b"hospital\n" * 300)
+        process.stdin.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
 
 
 def test_escape_sequences_of_a_document_do_not_reach_the_terminal(
