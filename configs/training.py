@@ -120,6 +120,9 @@ class StudentSettings:
     """Longest text that is read, in tokens."""
     dropout: float = 0.1
     """A new body's dropout, and that of a `body` under a new tokenizer."""
+    beside: str = ""
+    """A static student of the same tokenizer (`default`, or a folder) whose vectors are added to the
+    student's, so that it learns only what they miss (`tandem train distill`); empty: none."""
 
     def __post_init__(self) -> None:
         if not self.model and self.width % self.heads:
@@ -183,6 +186,10 @@ class DistillSettings:
     source_share: float = 0.0
     """With sides `target`: share of the examples of which S(s) is taken in place of S(t), so that the
     teacher's language is kept at less than the price of `both`."""
+    passages: int = 0
+    """Passages to put together, of 2 to 6 pairs of one source and language each; 0: sentences only."""
+    passage_share: float = 0.1
+    """Share of the examples that are such passages."""
     contrastive_weight: float = 0.0
     """Weight, beside the squared error's 1, of telling T(s) of an example from those of the batch."""
     temperature: float = 0.05
@@ -198,6 +205,8 @@ class DistillSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.source_share < 1:
             raise ValueError(f"source_share is a share in [0, 1), not {self.source_share}")
+        if not 0 <= self.passage_share < 1:
+            raise ValueError(f"passage_share is a share in [0, 1), not {self.passage_share}")
         if self.source_share and self.sides == "both":
             raise ValueError("source_share is for sides: target; both reads every source")
         if self.contrastive_weight < 0 or self.temperature <= 0:

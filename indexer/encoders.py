@@ -149,6 +149,7 @@ def open_encoder(
                 path,
                 device=device,
                 prompts={kind: text for kind, text in given.items() if text is not None},
+                static=open_encoder,
             )
             if model in PACKAGED:
                 return JoinedEncoder([compact, open_encoder()], "tandem-accurate", model)

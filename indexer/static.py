@@ -139,6 +139,10 @@ class StaticEncoder:
                 )
         return unit_rows(sums)
 
+    def vocabulary(self) -> dict[str, int]:
+        """Each token's row of the table."""
+        return self._tokenizer.get_vocab()
+
     def table(self) -> Matrix:
         """The token vectors that are summed, (tokens, dim) float32; not of unit length."""
         return self._rows * self._scale[:, None]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError
 from indexer.compact import Stored, read
+from training.beside import Beside, open_static
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -66,6 +67,8 @@ class Parts:
     tokenizer: str
     """tokenizer.json, in one line."""
     prompts: Mapping[str, str]
+    beside: Beside | None = None
+    """The static student that stands beside the transformer."""
 
 
 def parts_of(model: SentenceTransformer, name: str) -> Parts:
@@ -112,6 +115,7 @@ def parts_of(model: SentenceTransformer, name: str) -> Parts:
         pooling,
         tokenizer.to_str(),
         _prompts(model),
+        _beside(model),
     )
 
 
@@ -148,6 +152,8 @@ def restored(folder: Path) -> SentenceTransformer:
         body.save_pretrained(place)
         tokenizer.save_pretrained(place)
         model = with_pooling(place, layers.pooling, limit, "cpu")
+    if stored.beside is not None:
+        model.append(Beside(open_static(config["beside"]["model"]), stored.beside))
     if stored.head is not None:
         wide = stored.head.shape[0]
         head = Dense(wide, wide, bias=False, activation_function=torch.nn.Identity())
@@ -198,6 +204,11 @@ def _prompts(model: SentenceTransformer) -> dict[str, str]:
     return {"query": own.get("query") or "", "passage": passage}
 
 
+def _beside(model: SentenceTransformer) -> Beside | None:
+    last: Any = model[-1]
+    return last if isinstance(last, Beside) else None
+
+
 def _backend(model: SentenceTransformer) -> Any:
     tokenizer: Any = model.tokenizer
     return tokenizer.backend_tokenizer
@@ -205,7 +216,7 @@ def _backend(model: SentenceTransformer) -> Any:
 
 def _pooling(model: SentenceTransformer, name: str) -> str:
     """How token vectors become one; whether unit length follows does not matter here."""
-    kinds = [type(module).__name__ for module in model]
+    kinds = [type(module).__name__ for module in model if not isinstance(module, Beside)]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise _refused(name, f"it is made of {', '.join(kinds)}, not Transformer and Pooling")
     pooling: Any = model[1]

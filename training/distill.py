@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,10 +29,12 @@ from configs.errors import ConfigError
 from configs.training import DistillSettings, StudentSettings
 from indexer.schema import Matrix
 from training.batches import Rows, plan, steps_of
+from training.beside import Beside, least_squares, open_static
 from training.corpora import Pairs, read_pairs
 from training.device import pick_device, suit_attention
 from training.embed import full_precision, sentence_vectors, token_counts
 from training.heldout import Translated, open_held_out, texts_of
+from training.joining import with_passages
 from training.loop import Task, train
 from training.losses import told_apart
 from training.outputs import Result, facts_of, save_result
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 __all__ = ["distill"]
 
+FIT = 50_000
+"""Pairs that the start of a static student's place beside is fitted to."""
+
 
 def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Result:
     """Train the student of `settings` into OUT/model; goes on from OUT/checkpoints.
@@ -58,6 +63,9 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
         suit_attention(model)
     pairs = read_pairs(settings.corpora, seed=settings.run.seed, talk=talk.say)
     train_pairs, aside = _aside(pairs, settings)
+    train_pairs = with_passages(
+        train_pairs, settings.passages, settings.passage_share, settings.run.seed
+    )
     held_out = open_held_out(settings.held_out, settings.corpora, aside)
 
     def taught(texts: list[str]) -> Matrix:
@@ -74,6 +82,8 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     once = {text: row for row, text in enumerate(dict.fromkeys(train_pairs.sources))}
     row_of = np.array([once[text] for text in train_pairs.sources], np.int64)  # (pairs,)
     lesson = _lesson(model, taught(list(once)), settings)
+    if settings.student.beside and not isinstance(model[-1], Beside):
+        model.append(_beside(model, train_pairs, lesson.targets[row_of], settings))
     if isinstance(held_out, Translated) and settings.sides == "target":
         held_out = held_out.against(lambda texts: lesson.wanted(taught(texts)))
     talk.say(f"{len(train_pairs)} pairs in {len(train_pairs.languages)} languages to train on")
@@ -156,6 +166,27 @@ def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettin
         f"and the student {_name(settings.student)} {own}; set projection to pca (only to fewer), "
         "dense, or linear (with sides both)"
     )
+
+
+def _beside(
+    model: SentenceTransformer, pairs: Pairs, targets: Matrix, settings: DistillSettings
+) -> Beside:
+    """The static student of the settings, turned into the space of `targets`, (pairs, width)."""
+    static = open_static(settings.student.beside)
+    tokenizer: Any = model.tokenizer
+    numbers = tokenizer.get_vocab()
+    theirs = static.vocabulary()
+    if any(numbers.get(token) != number for token, number in theirs.items()):
+        raise ConfigError(
+            f"student.beside {settings.student.beside}: its tokenizer is not the student's; "
+            "set student.tokenizer to the same name"
+        )
+    if targets.shape[1] != width_of(model):
+        raise ConfigError("student.beside: needs a student of the teacher's width, no projection")
+    rows = pairs.draw(min(len(pairs), FIT), settings.run.seed, 0)
+    texts = [pairs.sources[i] for i in rows] + [pairs.targets[i] for i in rows]
+    found = least_squares(static.encode(texts), np.concatenate([targets[rows]] * 2))
+    return Beside(static, found).to(model.device)
 
 
 def _start(layer: torch.nn.Linear, targets: Matrix, seed: int) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError, TandemError
 from indexer.compact import FORMAT, CompactEncoder, mark, read
+from training.beside import Beside, open_static
 from training.bodies import Parts, parts_of
 from training.export import Bits, quantised
 from training.onnx_graph import body_graph
@@ -93,7 +94,7 @@ def export_compact(
         _write_config(scratch, parts, bits, name, facts)
         if card:
             (scratch / "MODEL_CARD.md").write_text(card, "utf-8")
-        encoder = CompactEncoder.load(scratch, device="cpu")
+        encoder = CompactEncoder.load(scratch, device="cpu", static=open_static)
         found = agreement(model, encoder)
         if whiten:
             tensors["head"] = whitened(
@@ -144,6 +145,8 @@ def _tensors(parts: Parts, bits: Bits) -> dict[str, NDArray[Any]]:
     for name, matrix in parts.matrices.items():
         rows, scale = quantised(np.ascontiguousarray(matrix), 16 if bits == 16 else 8)
         tensors |= {f"{name}.rows": rows, f"{name}.scale": scale}
+    if parts.beside is not None:
+        tensors["beside"] = parts.beside.matrix.detach().cpu().numpy()
     return tensors | {name: np.ascontiguousarray(one) for name, one in parts.others.items()}
 
 
@@ -179,6 +182,9 @@ def _write_config(
         "bits": bits,
         "files": files,
     }
+    if parts.beside is not None:
+        static = parts.beside
+        config["beside"] = {"model": static.model, "fingerprint": static.fingerprint}
     config["fingerprint"] = mark(config)
     if facts:
         config["facts"] = dict(facts)
@@ -206,6 +212,11 @@ def export_float(model: SentenceTransformer, folder: Path, *, half: bool = False
     What is stored in float16 is computed in float32 again.
     """
     refuse_other(folder)
+    if isinstance(model[-1], Beside):
+        raise ConfigError(
+            f"{folder}: a student that stands beside a static one is no folder of sentence-transformers; "
+            "export it with --format compact"
+        )
     with _replacing(folder) as scratch:
         stored = copy.deepcopy(model).half() if half else model.float()
         stored.save_pretrained(str(scratch), create_model_card=False)

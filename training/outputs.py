@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from configs.errors import TandemError
+from training.beside import Beside
 from training.loop import Outcome
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Result", "digest", "facts_of", "save_result"]
+__all__ = ["Result", "digest", "facts_of", "save_result", "write_student"]
 
 FREE = ("cache", "run.device", "run.checkpoint_every", "run.alarm")
 """Settings that may change between a run and its resumption: no weight depends on them."""
@@ -90,7 +91,7 @@ def save_result(
     passing = output / ".writing-model"
     try:
         shutil.rmtree(passing, ignore_errors=True)
-        model.save_pretrained(str(passing), create_model_card=False)
+        write_student(model, passing)
         shutil.rmtree(target, ignore_errors=True)
         passing.rename(target)
         account = dataclasses.asdict(result) | {"settings": dataclasses.asdict(settings)}
@@ -104,6 +105,21 @@ def save_result(
             "make room and run the same command again"
         ) from error
     return result
+
+
+def write_student(model: SentenceTransformer, folder: Path) -> None:
+    """A folder that `training.students.open_model` opens, and SentenceTransformer(folder), but for what
+    stands beside the transformer: its module would be code to that."""
+    from sentence_transformers import SentenceTransformer
+
+    plain = [module for module in model if not isinstance(module, Beside)]
+    if len(plain) == len(model):
+        model.save_pretrained(str(folder), create_model_card=False)
+        return
+    SentenceTransformer(modules=plain).save_pretrained(str(folder), create_model_card=False)
+    for module in model:
+        if isinstance(module, Beside):
+            module.write(folder)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -92,6 +92,11 @@ def open_model(
             ) from error
     if max_tokens is not None:
         model.max_seq_length = max_tokens
+    if folder is not None:
+        from training.beside import FILE, Beside
+
+        if (folder / FILE).is_file():
+            model.append(Beside.read(folder).to(device))
     return model
 
 
