@@ -23,7 +23,7 @@ from retriever.retriever import Retriever
 from webui.app import create_app
 from webui.judgments import COLUMNS, Judgments
 from webui.live import Live
-from webui.view import direction, heading, hit_view, number, source
+from webui.view import direction, excerpt, heading, hit_view, number, source
 
 EVIL = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
 DOCUMENTS = [
@@ -147,7 +147,8 @@ def test_paging_reaches_every_hit_once(client: FlaskClient) -> None:
         address = html.unescape(following.group(1)) if following else ""
     assert pages == 3
     assert len(titles) == len(set(titles)) == 25
-    assert "There are no more hits" in page(client, "/?q=walnut&mode=lexical&offset=500")
+    beyond = page(client, "/?q=walnut&mode=lexical&offset=500")
+    assert "There are no more hits" in beyond and ">Previous<" not in beyond
 
 
 def test_a_language_filter_stays_with_the_search(client: FlaskClient) -> None:
@@ -159,6 +160,11 @@ def test_a_language_filter_stays_with_the_search(client: FlaskClient) -> None:
     )
     assert "mode=lexical&amp;lang=ar&amp;lang=cs" in text
     assert '<input type="hidden" name="mode" value="dense">' in text
+
+
+def test_the_first_page_keeps_the_languages_of_its_address(client: FlaskClient) -> None:
+    assert '<input type="hidden" name="lang" value="cs">' in page(client, "/?lang=cs")
+    assert "Only fr" in " ".join(page(client, "/?q=a&lang=fr", 400).split())
 
 
 def test_nothing_found_says_what_to_try(client: FlaskClient) -> None:
@@ -178,6 +184,7 @@ def test_nothing_found_says_what_to_try(client: FlaskClient) -> None:
         ("q=a&k=0", "k must be a whole number from 1 to 100"),
         ("q=a&k=101", "k must be a whole number from 1 to 100"),
         ("q=a&k=ten", "not &#39;ten&#39;"),
+        ("q=a&k=--5", "not &#39;--5&#39;"),
         ("q=a&offset=-1", "offset must be a whole number from 0 to 999"),
         ("q=a&offset=99999999999999999999", "offset must be"),
         (
@@ -219,6 +226,41 @@ def test_a_document_is_shown_whole(client: FlaskClient) -> None:
     assert "An owl sleeps by day.\nIt hunts at night." in text
     assert 'href="/?q=owl"' in text
     assert "no document with this id" in page(client, "/document?id=none", 404)
+
+
+def test_a_hit_of_a_long_document_leads_to_its_passage(tmp_path: Path) -> None:
+    text = (
+        "The owl sleeps by day. " * 200 + "A hospital stands here. " + "It hunts at night. " * 200
+    )
+    build_index(tmp_path / "index", [Document("long", text, "Owls")], HashEncoder(), model="hash")
+    client = create_app(Retriever.open(tmp_path / "index")).test_client()
+    link = re.search(r'href="(/document[^"]*#passage)"', page(client, "/?q=hospital"))
+    assert link is not None
+    shown = page(client, html.unescape(link.group(1)))
+    passage = re.search(r'<span class="passage" id="passage">(.*?)</span>', shown, re.S)
+    assert passage is not None and "A <mark>hospital</mark> stands here." in passage.group(1)
+    whole = page(client, "/document?id=long&q=hospital")
+    assert 'id="passage"' not in whole and "A hospital stands here." in whole
+
+
+def test_an_excerpt_holds_its_passage_wherever_it_is() -> None:
+    document = Document("i", "0123456789", "", "", "en")
+    first = excerpt(document, "2-4", "", shown=6)
+    assert (first.before, first.passage, first.after) == ("01", [("23", False)], "45")
+    assert (first.skipped, first.left_out) == (0, 4)
+    last = excerpt(document, "8-10", "", shown=6)
+    assert (last.before, last.passage, last.after) == ("4567", [("89", False)], "")
+    assert (last.skipped, last.left_out) == (4, 0)
+    wide = excerpt(document, "1-9", "", shown=6)
+    assert (wide.before, wide.passage, wide.after) == ("0", [("12345678", False)], "")
+    for at in ("", "4-2", "5-5", "0-11", "-1-3", "x", "9" * 30 + "-1"):
+        whole = excerpt(document, at, "", shown=20)
+        assert (whole.before, whole.passage, whole.after) == ("0123456789", [], "")
+
+
+def test_a_long_title_leaves_room_for_other_hits() -> None:
+    hit = Hit(Document("i", "text", "word " * 1000), Passage("i", 0, "text", 0, 4), 0.5, 1, {})
+    assert hit_view(hit, "text", None).heading == "word " * 39 + "word…"
 
 
 def test_small_readings() -> None:
@@ -290,6 +332,17 @@ def test_a_body_that_is_no_search_is_refused(client: FlaskClient, body: str) -> 
     answer = client.post("/api/v1/search", data=body, content_type="application/json")
     assert answer.status_code == 400
     assert answer.json is not None and set(answer.json["error"]) == {"code", "message", "problems"}
+
+
+def test_a_body_made_to_be_hard_is_refused_in_few_words(client: FlaskClient) -> None:
+    for body in (
+        "[" * 500_000,
+        json.dumps({f"f{i}": 1 for i in range(50_000)}),
+        json.dumps({"q": "a", "lang": [f"l{i}" for i in range(50_000)]}),
+        json.dumps({"z" * 900_000: 1}),
+    ):
+        answer = client.post("/api/v1/search", data=body)
+        assert answer.status_code == 400 and len(answer.data) < 5_000
 
 
 def test_errors_of_the_api_are_json(client: FlaskClient) -> None:
@@ -580,6 +633,8 @@ def test_values_never_hold_tabs_or_line_breaks(grades: Path) -> None:
     judgments.give("two\twords\n", Document("d", "one\ttwo\r\nthree\u2028four", "a\nb"), "0.25")
     assert rows(grades)[1] == ["1", "two words", "d", "one two three four", "a b", "0.25"]
     assert judgments.grade("two words", "d") == "0.25"
+    judgments.give("q", Document("two  blanks\u00a0", "text"), "1")
+    assert rows(grades)[2][2] == "two  blanks\u00a0"  # the index has it under this very id
 
 
 def test_judging_goes_on_in_an_old_file(grades: Path) -> None:

@@ -30,7 +30,10 @@ def search() -> Response:
 @api.post("/search")
 def search_json() -> Response:
     """Hits for the same fields as a JSON object."""
-    body = request.get_json(force=True, silent=True)
+    try:
+        body = request.get_json(force=True, silent=True)
+    except RecursionError:  # lists in lists, a hundred thousand deep
+        body = None
     if not isinstance(body, dict):
         message = f"The body must be a JSON object with the fields {', '.join(FIELDS)}."
         raise Refused([Problem("body_invalid", "body", message)])

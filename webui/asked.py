@@ -7,8 +7,10 @@ is collected, so that a visitor mends it together.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from werkzeug.datastructures import MultiDict
@@ -26,6 +28,8 @@ MODES: dict[Mode, str] = {
     "lexical": "Words",
 }
 FIELDS: tuple[Field, ...] = ("q", "mode", "k", "offset", "lang", "explain")
+WHOLE = re.compile(r"-?\d{1,11}")
+REPORTED = 10  # values of one kind that a message names; a request may hold a hundred thousand
 FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -78,7 +82,7 @@ def from_query_string(args: MultiDict[str, str]) -> dict[str, object]:
         text = args.get(name, "").strip()
         if text == "":
             values.pop(name, None)
-        elif text.lstrip("-").isdecimal() and len(text) < 12:
+        elif WHOLE.fullmatch(text):
             values[name] = int(text)
     if "explain" in args:
         values["explain"] = FLAGS.get(args["explain"].lower(), args["explain"])
@@ -96,7 +100,8 @@ def read(
     """
     problems: list[Problem] = []
     if strict:
-        problems += [_unknown_field(name) for name in values if name not in FIELDS]
+        unknown = (name for name in values if name not in FIELDS)
+        problems += [_unknown_field(name) for name in islice(unknown, REPORTED)]
     query = _query(values.get("q"), limits, problems)
     mode = _mode(values.get("mode", limits.mode), problems)
     k = _integer("k", values.get("k", limits.k), 1, limits.max_k, problems)
@@ -111,9 +116,9 @@ def read(
 
 
 def _unknown_field(name: str) -> Problem:
-    near = difflib.get_close_matches(name, FIELDS, n=1)
+    near = difflib.get_close_matches(name[:40], FIELDS, n=1)
     cure = f"did you mean {near[0]}?" if near else f"known are {', '.join(FIELDS)}."
-    return Problem("field_unknown", name, f"There is no field {shown(name)}; {cure}")
+    return Problem("field_unknown", name[:40], f"There is no field {shown(name)}; {cure}")
 
 
 def _query(value: object, limits: Limits, problems: list[Problem]) -> str:
@@ -174,12 +179,12 @@ def _languages(
     unknown = sorted(set(codes) - set(languages))
     if unknown:
         held = ", ".join(sorted(code for code in languages if code)) or "none"
+        named = ", ".join(map(shown, unknown[:REPORTED])) + (" ..." if unknown[REPORTED:] else "")
         problems.append(
             Problem(
                 "language_unknown",
                 "lang",
-                f"The index holds no documents in {', '.join(map(shown, unknown))}; "
-                f"it has these languages: {held}.",
+                f"The index holds no documents in {named}; it has these languages: {held}.",
             )
         )
     return tuple(sorted(set(codes)))

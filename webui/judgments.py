@@ -28,7 +28,8 @@ GRADES = {
     "1": "Perfect",
 }
 
-Pair = tuple[str, str]  # (query, document id), both flattened
+Pair = tuple[str, str]  # (query, document id), as they stand in the file
+SEPARATORS = str.maketrans("\t\r\n", "   ")
 
 
 class Judgments:
@@ -54,7 +55,7 @@ class Judgments:
 
     def grade(self, query: str, document_id: str) -> str | None:
         """The label given to this document for this query, as written in `GRADES`."""
-        return self._labels.get((flat(query), flat(document_id)))
+        return self._labels.get(_pair(query, document_id))
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -63,7 +64,7 @@ class Judgments:
         """Write one grade; on return it is on the disk. Raises DocumentError."""
         if label not in GRADES:
             raise DocumentError(f"grade {label!r}: choose one of {', '.join(GRADES)}")
-        pair = flat(query), flat(document.id)
+        pair = _pair(query, document.id)
         with self._lock:
             try:
                 if self._seen != self._state():  # a person edited it, or another page writes to it
@@ -160,6 +161,11 @@ class Judgments:
 def flat(text: str) -> str:
     """One line with no tabs: the form quotes nothing. Every run of white space becomes a space."""
     return " ".join(text.split())
+
+
+def _pair(query: str, document_id: str) -> Pair:
+    """An id stays as it is, two blanks in a row included: it is looked up in the index again."""
+    return flat(query), document_id.translate(SEPARATORS)
 
 
 def _plain_label(text: str) -> str:

@@ -26,13 +26,11 @@ from webui.judgments import GRADES
 from webui.live import Found
 from webui.problems import RETRY, TITLES, as_json, status_of
 from webui.services import services
-from webui.view import HitView, direction, heading, hit_view, source
+from webui.view import HitView, direction, excerpt, heading, hit_view, source
 
 __all__ = ["pages"]
 
 pages = Blueprint("pages", __name__)
-
-SHOWN = 200_000  # characters of a document; more would stall a telephone
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def search() -> ResponseReturnValue:
     """The search box, and hits once there is a query."""
     values = from_query_string(request.args)
     if "q" not in values:
-        return _page(Form(mode=_text(values.get("mode"))))
+        return _page(_form(values))
     limits = services().limits
     known = [language.code for language in services().live.facts().languages]
     try:
@@ -76,6 +74,16 @@ def search() -> ResponseReturnValue:
         return _problem(values, error)
     _count(asked, found)
     return _page(Form(asked.query, asked.mode, asked.langs, asked.k), asked, found)
+
+
+def _form(values: dict[str, object]) -> Form:
+    """The fields as they were sent, of a request that is no search or that cannot be answered."""
+    langs = values.get("lang")
+    return Form(
+        query=_text(values.get("q"))[: services().limits.max_query],
+        mode=_text(values.get("mode")),
+        langs=tuple(langs) if isinstance(langs, list) else (),
+    )
 
 
 def _page(form: Form, asked: Asked | None = None, found: Found | None = None) -> str:
@@ -91,7 +99,7 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
             for hit in found.hits
         ]
         after = asked.offset + asked.k
-        if asked.offset:
+        if asked.offset and hits:
             pager["prev"] = form.link(offset=max(0, asked.offset - asked.k))
         if found.more and after < shared.limits.reach:
             pager["next"] = form.link(offset=after)
@@ -103,13 +111,6 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
 def _problem(values: dict[str, object], error: TandemError) -> ResponseReturnValue:
     """The same page with what was typed, and what is wrong with it."""
     status = status_of(error)
-    langs = values.get("lang")
-    query = _text(values.get("q"))
-    form = Form(
-        query=query[: services().limits.max_query],
-        mode=_text(values.get("mode")),
-        langs=tuple(langs) if isinstance(langs, list) else (),
-    )
     messages = (
         [problem.message for problem in error.problems]
         if isinstance(error, Refused)
@@ -117,7 +118,7 @@ def _problem(values: dict[str, object], error: TandemError) -> ResponseReturnVal
     )
     page = render_template(
         "search.html",
-        form=form,
+        form=_form(values),
         problem={"title": TITLES[status], "messages": messages, "status": status},
         **_common(),
     )
@@ -154,16 +155,16 @@ def document() -> str:
     found = services().live.document(request.args.get("id", ""))
     if found is None:
         raise NotFound("The index has no document with this id; it may have been deleted.")
+    query = request.args.get("q", "")
     return render_template(
         "document.html",
         document=found,
         heading=heading(found),
         language=languages.name(found.lang),
         source=source(found.url),
-        text=found.text[:SHOWN],
-        left_out=max(0, len(found.text) - SHOWN),
+        excerpt=excerpt(found, request.args.get("at", ""), query[: services().limits.max_query]),
         direction=direction,
-        query=request.args.get("q", ""),
+        query=query,
     )
 
 
