@@ -1,22 +1,25 @@
 """Which language a text is in, and what languages are called.
 
-Detection is py3langid's (on 4,620 short sentences in 22 languages it was right 97.2% of the time); its
-model takes over half a second to load, so it is loaded at the first text that needs it.
+Detection is py3langid's (on 4,620 short sentences in 22 languages it was right 97.2% of the time). Its
+model takes half a second to unpack: that is done once on a machine (`indexer.derived`).
 """
 
 from __future__ import annotations
 
 import collections
 import functools
+import hashlib
 import math
 import threading
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ConfigError
+from indexer.derived import derived
 
 __all__ = ["NAMES", "check", "detect", "distribution", "name", "normal", "prepare"]
 
@@ -101,37 +104,85 @@ def check(codes: Collection[str]) -> None:
             raise ConfigError(f"language {code!r} is not known; {hint}")
 
 
-def _identifier() -> Any:
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """py3langid's model, of the languages that are known here."""
+
+    labels: list[str]
+    """Of each column; a language may have several."""
+    likelihoods: NDArray[np.float16]
+    """(features, labels)"""
+    priors: NDArray[np.float32]
+    """(labels,)"""
+    moves: NDArray[np.unsignedinteger]
+    """The automaton's rows of 256: the state that each byte leads to."""
+    row: NDArray[np.unsignedinteger]
+    """Of each state."""
+    feature: NDArray[np.int32]
+    """That each state stands for; -1: none."""
+    twins: list[tuple[int, int]]
+    """Columns of one language: the first, and another."""
+
+
+def _model() -> _Model:
     with _LOADING:  # a second thread waits for the first, and does not load it again
         return _loaded()
 
 
 @functools.cache
-def _loaded() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+def _loaded() -> _Model:
+    from py3langid.langid import MODEL_DIR, MODEL_FILE
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    # Dialect and extinct-language labels win on short texts far more often than they are right.
-    identifier.set_languages([label for label in identifier.labels if label in NAMES])
-    # A feature's numbers side by side, and as they are summed: halves are slow to widen each time.
-    identifier.nb_ptc = np.ascontiguousarray(identifier.nb_ptc, np.float32)
-    return identifier
-
-
-@functools.cache
-def _automaton() -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    """Where each state begins among the transitions; the transitions; the feature that each state stands for."""
-    identifier = _identifier()
-    return (
-        np.asarray(identifier.tk_row, np.int64) << 8,
-        np.asarray(identifier.tk_nextmove, np.int32),
-        np.asarray(identifier.tk_output, np.int32),
+    with (MODEL_DIR / MODEL_FILE).open("rb") as file:
+        source = hashlib.file_digest(file, "sha256").digest()
+    found = derived("languages", source + repr((1, sorted(NAMES))).encode(), _unpacked)
+    labels = [label.decode() for label in found["labels"].view("S8").ravel().tolist()]
+    first: dict[str, int] = {}
+    twins = [(first[label], i) for i, label in enumerate(labels) if first.setdefault(label, i) != i]
+    return _Model(
+        labels,
+        found["likelihoods"],
+        found["priors"],
+        found["moves"],
+        found["row"],
+        found["feature"],
+        twins,
     )
 
 
+def _unpacked() -> dict[str, NDArray[Any]]:
+    """The arrays of `_Model`, from the file in py3langid."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    # Dialect and extinct-language labels win on short texts far more often than they are right.
+    identifier.set_languages([label for label in identifier.labels if label in NAMES])
+    return {
+        "labels": np.array(identifier.nb_classes, "S8").view(np.uint8),
+        "likelihoods": np.ascontiguousarray(identifier.nb_ptc),
+        "priors": np.asarray(identifier.nb_pc, np.float32),
+        "moves": np.asarray(identifier.tk_nextmove),
+        "row": np.asarray(identifier.tk_row),
+        "feature": np.asarray(identifier.tk_output, np.int32),
+    }
+
+
+@functools.cache
+def _wide() -> NDArray[np.float32]:
+    """The likelihoods as they are summed: for many texts halves are slow to widen each time (45 MB)."""
+    return _model().likelihoods.astype(np.float32)
+
+
+@functools.cache
+def _bases() -> NDArray[np.int64]:
+    """Where each state begins among the moves."""
+    return _model().row.astype(np.int64) << 8
+
+
 def prepare() -> None:
-    """Load what detection needs (half a second), in a thread that has nothing else to do."""
-    _automaton()
+    """Load what detection needs (half a second the first time on a machine), in a thread that has
+    nothing else to do."""
+    _model()
 
 
 def _by_script(text: str) -> str | None:
@@ -177,8 +228,7 @@ def _classified(texts: Sequence[str]) -> list[str]:
     """py3langid's answers; another where a rare language has little more evidence than a common one."""
     if not texts:
         return []
-    identifier = _identifier()
-    labels = identifier.nb_classes
+    labels = _model().labels
     codes = []
     for chances in _chances(texts):
         best = int(chances.argmax())
@@ -195,42 +245,63 @@ def _classified(texts: Sequence[str]) -> list[str]:
 def _chances(texts: Sequence[str]) -> list[NDArray[np.float32]]:
     """What py3langid's `_decide` gives for each text, one number a label.
 
-    Its automaton goes through the texts byte by byte; here through all of them at once, a byte of each at a
+    Its automaton goes through the texts byte by byte; here through all of many at once, a byte of each at a
     time, which takes a sixth of the time.
     """
-    identifier = _identifier()
+    from py3langid.langid import LanguageIdentifier
+
+    encoded = [LanguageIdentifier._encode(text) for text in texts]
     if len(texts) < _TOGETHER:
-        return [identifier._decide(text) for text in texts]
-    encoded = [identifier._encode(text) for text in texts]
+        return [_normalised(_features(text), len(text)) for text in encoded]
+    model, wide, bases = _model(), _wide(), _bases()
     order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))
     lengths = np.array([len(encoded[i]) for i in order])
     flat = np.frombuffer(b"".join(encoded[i] for i in order), np.uint8)
     starts = np.cumsum(lengths) - lengths
-    bases, moves, outputs = _automaton()
     visited = np.full(
         (len(order), int(lengths[0])), -1, np.int32
     )  # features, in the order of the text
-    states = np.zeros(len(order), np.int32)
+    states = np.zeros(len(order), model.moves.dtype)
     for place in range(int(lengths[0])):
         alive = int(np.searchsorted(-lengths, -place, side="left"))  # those with a byte here
-        states = moves[bases[states[:alive]] + flat[starts[:alive] + place]]
-        visited[:alive, place] = outputs[states]
+        states = model.moves[bases[states[:alive]] + flat[starts[:alive] + place]]
+        visited[:alive, place] = model.feature[states]
     chances: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
     for row, i in enumerate(order):
         found = visited[row, : lengths[row]]
-        chances[i] = _normalised(identifier, found[found >= 0].tolist(), int(lengths[row]))
+        chances[i] = _normalised(found[found >= 0].tolist(), int(lengths[row]), wide)
     return chances
 
 
-def _normalised(identifier: Any, features: list[int], length: int) -> NDArray[np.float32]:
+def _features(text: bytes) -> list[int]:
+    """The features that py3langid's automaton finds, in the order of the text."""
+    model = _model()
+    # Read one by one, numbers come twice as fast out of these as out of arrays.
+    moves, row, feature = model.moves.data, model.row.data, model.feature.data
+    found, state = [], 0
+    for byte in text:
+        state = moves[(row[state] << 8) + byte]
+        if feature[state] >= 0:
+            found.append(feature[state])
+    return found
+
+
+def _normalised(
+    features: list[int], length: int, wide: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """The end of py3langid's `_decide`, for features found."""
-    scores = np.zeros(len(identifier.nb_classes), np.float32)
+    model = _model()
+    scores = np.zeros(len(model.labels), np.float32)
     if features:
-        scores = identifier._sparse_score(collections.Counter(features), identifier.nb_ptc)
+        visits = collections.Counter(features)
+        places = np.fromiter(visits.keys(), np.intp, len(visits))
+        counts = np.fromiter(visits.values(), np.float32, len(visits))
+        table = model.likelihoods[places].astype(np.float32) if wide is None else wide[places]
+        scores = np.log1p(counts) @ table + model.priors
     scores *= 1.0 / math.sqrt(length or 1)
     np.exp(scores - scores.max(), out=scores)
     scores /= scores.sum()
-    for first, second in identifier._alias_pairs:
+    for first, second in model.twins:
         scores[first] += scores[second]
         scores[second] = 0.0
     return scores
@@ -265,7 +336,7 @@ def _distribution(head: str, among: frozenset[str]) -> dict[str, float]:
 @functools.lru_cache(64)
 def _prior(among: frozenset[str]) -> tuple[list[str], NDArray[np.float64]]:
     """py3langid's labels, and how little evidence each is trusted with."""
-    labels = list(_identifier().nb_classes)
+    labels = _model().labels
     prior = np.ones(len(labels))
     for i, code in enumerate(labels):
         if among and code not in among:

@@ -12,9 +12,11 @@ How a token counts in a text is in the length of its row, which training learned
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import threading
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from configs.errors import ConfigError
+from indexer.derived import derived, tensors
 from indexer.schema import Kind, Matrix
 from indexer.unigram import Unigram
 from indexer.vectors import unit_rows
@@ -53,46 +56,55 @@ class StaticEncoder:
     def __init__(
         self,
         tokenizer: Tokenizer | Path,
-        rows: NDArray[np.int8] | NDArray[np.float16],
+        rows: NDArray[Any],
         scale: NDArray[np.float32],
         name: str,
         fingerprint: str,
         model: str = "",
         folder: Path | None = None,
+        unigram: Unigram | None = None,
     ) -> None:
-        """`tokenizer`: a path is opened when a text needs it. `folder`: where all this was read from."""
+        """`tokenizer`: a path is opened when a text needs it, `unigram` being its model where that is known.
+
+        `rows`: (tokens, dim), or (tokens, dim / 2) uint8 of two 4-bit numbers. `folder`: where all this was read from.
+        """
         self.name = name
         self.model = model or name  # what `open_encoder` opens it by
         self.fingerprint = fingerprint
-        self.dim = rows.shape[1]
+        self.dim = rows.shape[1] * (2 if rows.dtype == np.uint8 else 1)
         self.folder = folder
         self._given = tokenizer
-        self._rows = rows  # (tokens, dim)
+        self._stored = rows
+        self._whole = None if rows.dtype == np.uint8 else rows
         self._scale = np.ascontiguousarray(scale, dtype=np.float32)  # (tokens,)
         self._pieces: dict[str, bytes] = {}  # a piece's tokens, int32
         self._older: dict[str, bytes] = {}
-        self._unigram: Unigram | None = None
-        self._looked = False  # whether there can be one
+        self._unigram = unigram
+        self._looked = unigram is not None  # whether there can be one
         self._making = threading.Lock()
 
     @classmethod
     def load(cls, folder: Path | str, model: str = "", whole: bool = True) -> StaticEncoder:
         """Open a folder, known by `model` to those who open it again.
 
-        `whole` False: the tokenizer, the slower half of it, is opened when a text needs it. Raises ConfigError naming the file that is missing, damaged or of another kind.
+        `whole` False: nothing of the tokenizer is looked at before a text needs it. Raises ConfigError
+        naming the file that is missing, damaged or of another kind.
         """
         folder = Path(folder)
         config = _config(folder)
         refuse_cut(folder, config["files"])
         try:
-            tokenizer = _tokenizer(folder / "tokenizer.json") if whole else None
-            rows, scale = _tensors(folder / "model.safetensors", int(config["bits"]))
+            unigram = _unigram(folder / "tokenizer.json") if whole else None
+            known = unigram is not None or not whole
+            tokenizer = None if known else _tokenizer(folder / "tokenizer.json")
+            rows, scale = _tensors(folder / "model.safetensors")
         except Exception as error:  # both libraries raise plain Exception
             raise ConfigError(
                 f"encoder {folder}: cannot be read ({error}); export it again"
             ) from error
-        tokens = 0 if tokenizer is None else tokenizer.get_vocab_size()
-        if rows.shape != (len(scale), int(config["dim"])) or len(rows) < tokens:
+        tokens = tokenizer.get_vocab_size() if tokenizer is not None else len(unigram or ())
+        dim = int(config["dim"]) // (2 if rows.dtype == np.uint8 else 1)
+        if rows.shape != (len(scale), dim) or len(rows) < tokens:
             raise ConfigError(
                 f"encoder {folder}: a table of {rows.shape} does not fit {config['dim']} dimensions and "
                 f"{tokens} tokens; export it again"
@@ -105,6 +117,7 @@ class StaticEncoder:
             str(config["fingerprint"]),
             model or str(folder.absolute()),
             folder,
+            unigram,
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -129,15 +142,28 @@ class StaticEncoder:
 
     def _vectors(self, batch: Sequence[NDArray[np.int32]]) -> Matrix:
         """The vector of each text, from its tokens."""
+        if len(batch) >= SOME:
+            _ = self._rows  # unpacked once, for many
         sums = np.zeros((len(batch), self.dim), dtype=np.float32)
         for row, ids in enumerate(batch):
             for first in range(0, len(ids), TOKENS):
                 tokens = ids[first : first + TOKENS]
                 # einsum and not BLAS, whose rounding depends on its threads
-                sums[row] += np.einsum(
-                    "i,ij->j", self._scale[tokens], self._rows[tokens].astype(np.float32)
-                )
+                sums[row] += np.einsum("i,ij->j", self._scale[tokens], self._numbers(tokens))
         return unit_rows(sums)
+
+    @property
+    def _rows(self) -> NDArray[Any]:
+        """The table's numbers, (tokens, dim)."""
+        if self._whole is None:
+            self._whole = unpacked(self._stored)
+        return self._whole
+
+    def _numbers(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The numbers of these tokens, (len(tokens), dim). A query has ten: the table is not unpacked for it."""
+        if self._whole is None:
+            return unpacked(self._stored[tokens]).astype(np.float32)
+        return np.asarray(self._whole[tokens], np.float32)
 
     def vocabulary(self) -> dict[str, int]:
         """Each token's row of the table."""
@@ -181,13 +207,15 @@ class StaticEncoder:
 
     def _found(self, pieces: list[str], library: bool = True) -> dict[str, bytes]:
         """The tokens of each piece that is not remembered, int32; of many pieces together, where that can be."""
-        together = len(pieces) >= (MANY if self._unigram is None else SOME)
+        least = MANY if self._unigram is None else SOME if isinstance(self._given, Tokenizer) else 1
+        together = len(pieces) >= least
         found = self._found_together(pieces) if together or not library else {}
         if not library:
             return found
         missing = [piece for piece in pieces if piece not in found] if found else pieces
-        for piece, encoding in zip(missing, self._tokenized(missing), strict=True):
-            found[piece] = np.array(encoding.ids, np.int32).tobytes()
+        if missing:
+            for piece, encoding in zip(missing, self._tokenized(missing), strict=True):
+                found[piece] = np.array(encoding.ids, np.int32).tobytes()
         return found
 
     def _found_together(self, pieces: Sequence[str]) -> dict[str, bytes]:
@@ -216,8 +244,10 @@ class StaticEncoder:
         with self._making:
             if not self._looked:
                 given = self._given
-                text = given.read_text("utf-8") if isinstance(given, Path) else given.to_str()
-                self._unigram = Unigram.of(json.loads(text))
+                if isinstance(given, Path):
+                    self._unigram = _unigram(given)
+                else:
+                    self._unigram = Unigram.of(json.loads(given.to_str()))
                 self._looked = True
         return self._unigram
 
@@ -243,6 +273,19 @@ def _tokenizer(file: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _unigram(file: Path) -> Unigram | None:
+    """The model of a tokenizer.json, for many words at a time; None where it is of another kind."""
+    data = file.read_bytes()
+
+    def made() -> dict[str, NDArray[Any]]:
+        model = Unigram.of(json.loads(data))
+        return {} if model is None else model.arrays()
+
+    source = hashlib.sha256(data).digest() + f"1 {unicodedata.unidata_version}".encode()
+    arrays = derived("unigram", source, made)
+    return Unigram.opened(arrays) if arrays else None
 
 
 def unpacked(pairs: NDArray[np.uint8]) -> NDArray[np.int8]:
@@ -280,10 +323,7 @@ def _config(folder: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def _tensors(path: Path, bits: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    from safetensors.numpy import load_file
-
-    tensors = load_file(path)
-    rows: NDArray[np.int8] = unpacked(tensors["rows"]) if bits == 4 else tensors["rows"]
-    scale: NDArray[np.float32] = tensors["scale"].astype(np.float32)
-    return rows, scale
+def _tensors(path: Path) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """The table as it is stored, memory-mapped, and its scale."""
+    found = tensors(np.asarray(np.memmap(path, np.uint8, "r")))
+    return found["rows"], found["scale"].astype(np.float32)

@@ -9,9 +9,12 @@ letter before it is believed. What is not surely the same is left to the library
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import re
 import string
 import unicodedata
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +25,8 @@ __all__ = ["Unigram"]
 
 _SPACE = "\u2581"  # stands for the space before a word
 _LONGEST = 200  # characters of a word that is read here
+_FEW = 64  # words up to which each is gone through by itself
+_WORD = 2**64 - 1
 _UNKNOWN = 10.0  # how much worse than the worst piece an unknown letter is
 # Where the library's tables of letters and punctuation and Python's are not of one version of Unicode, or
 # may not be one day; and the letter that the library puts before words.
@@ -31,6 +36,7 @@ _UNSURE = (
 )
 _SIGMA = "\u03a3"  # Python lowers it to another letter at the end of a word; the library does not
 _MIXED = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
+_ARRAYS = ("scores", "letters", "lengths", "starts", "begun", "keys", "ids")
 _STEP = np.uint64(0xD6E8FEB86659FD93)
 _TIE = 1e-9  # the library reads the scores of its file one bit less exactly than Python
 _PIPELINE = (
@@ -74,15 +80,40 @@ class Unigram:
     ) -> None:
         pieces = [piece for piece, _ in vocabulary]
         self._scores = np.array([score for _, score in vocabulary], np.float64)
-        self._unknown = unknown
-        self._worst = float(self._scores.min()) - _UNKNOWN
         self._letters = np.frombuffer("".join(pieces).encode("utf-32-le"), np.uint32)
         self._lengths = np.array([len(piece) for piece in pieces], np.int64)
         self._starts = np.cumsum(self._lengths) - self._lengths
         self._build()
+        self._prepare(unknown, added, _punctuation())
+
+    def _prepare(self, unknown: int, added: Sequence[str], marks: str) -> None:
+        self._unknown, self._added, self._marks = unknown, list(added), marks
+        self._worst = float(self._scores.min()) - _UNKNOWN
+        self._shift = np.uint64(65 - len(self._keys).bit_length())
+        self._begun_shift = np.uint64(65 - len(self._begun).bit_length())
         self._unsure = re.compile("|".join([_UNSURE, *map(re.escape, added)])).search
-        marks = _punctuation()
         self._words = re.compile(rf"[^\s{marks}]+|[{marks}]")
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that there is to it, for `opened`."""
+        facts = json.dumps([self._unknown, self._added, self._marks]).encode()
+        return {
+            "facts": np.frombuffer(facts, np.uint8),
+            **{name: getattr(self, f"_{name}") for name in _ARRAYS},
+        }
+
+    @classmethod
+    def opened(cls, arrays: Mapping[str, NDArray[Any]]) -> Unigram:
+        """The model whose `arrays` these are; they are not copied."""
+        model = cls.__new__(cls)
+        for name in _ARRAYS:
+            setattr(model, f"_{name}", arrays[name])
+        model._sound = True
+        model._prepare(*json.loads(arrays["facts"].tobytes()))
+        return model
 
     @classmethod
     def of(cls, tokenizer: Mapping[str, Any]) -> Unigram | None:
@@ -95,6 +126,7 @@ class Unigram:
             or model.get("unk_id") is None
             or (tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")) != _PIPELINE
             or any(token.get("normalized", True) for token in added)
+            or any(token["id"] >= len(model["vocab"]) for token in added)
         ):
             return None
         made = cls(model["vocab"], int(model["unk_id"]), [token["content"] for token in added])
@@ -105,22 +137,21 @@ class Unigram:
         order = np.argsort(-self._lengths, kind="stable")
         lengths, starts = self._lengths[order], self._starts[order]
         bits = max(12, int(np.ceil(np.log2(len(order) * 3))))
-        self._shift = np.uint64(64 - bits)
+        shift, begun_shift = np.uint64(64 - bits), np.uint64(64 - bits - 3)
         self._begun = np.zeros(2 ** (bits + 3), np.bool_)  # by hash: a piece may go on from here
-        self._begun_shift = np.uint64(64 - bits - 3)
         hashes = np.zeros(len(order), np.uint64)
         for length in range(1, int(self._lengths.max(initial=0)) + 1):
             so_long = int(np.searchsorted(-lengths, -length, side="right"))
             letters = self._letters[starts[:so_long] + length - 1].astype(np.uint64)
             hashes[:so_long] = (hashes[:so_long] * _STEP) + letters + np.uint64(1)
             longer = int(np.searchsorted(-lengths, -length - 1, side="right"))
-            self._begun[(hashes[:longer] * _MIXED) >> self._begun_shift] = True
+            self._begun[(hashes[:longer] * _MIXED) >> begun_shift] = True
         self._sound = len(np.unique(hashes)) == len(hashes)  # no two pieces have one
         self._keys = np.zeros(2**bits, np.uint64)
         self._ids = np.full(2**bits, -1, np.int32)
         # Open addressing, all at once: who finds a place taken tries the next one.
         waiting = order.astype(np.int32)
-        wanted = ((hashes * _MIXED) >> self._shift).astype(np.int64)
+        wanted = ((hashes * _MIXED) >> shift).astype(np.int64)
         while len(waiting):
             free = self._ids[wanted] < 0
             self._ids[wanted[free]] = waiting[free]  # the last one of several stays
@@ -167,6 +198,8 @@ class Unigram:
 
     def ids(self, words: Sequence[str]) -> list[bytes | None]:
         """The tokens of each word (as `words` gives them), int32; None where the library must be asked."""
+        if len(words) <= _FEW:
+            return [self._best_of(word) if len(word) < _LONGEST else None for word in words]
         found: list[bytes | None] = [None] * len(words)
         short = [i for i, word in enumerate(words) if len(word) < _LONGEST]
         for start in range(0, len(short), 4096):
@@ -174,6 +207,57 @@ class Unigram:
             for i, tokens in zip(batch, self._best([words[i] for i in batch]), strict=True):
                 found[i] = tokens
         return found
+
+    def _best_of(self, word: str) -> bytes | None:
+        """What `_best` gives for one word, in the same steps: the few of a query take a fifth of its time."""
+        text = _SPACE + word
+        letters = list(map(ord, text))
+        keys, ids, begun, scores = (
+            self._keys.data,
+            self._ids.data,
+            self._begun.data,
+            self._scores.data,
+        )
+        shift, begun_shift, mixed, step = map(int, (self._shift, self._begun_shift, _MIXED, _STEP))
+        best, chosen, tied = [-math.inf] * (len(text) + 1), [(0, -1)] * (len(text) + 1), set()
+        best[0] = 0.0
+        for start in range(len(text)):
+            code = 0
+            for end in range(start + 1, len(text) + 1):
+                code = (code * step + letters[end - 1] + 1) & _WORD
+                place = (spread := (code * mixed) & _WORD) >> shift
+                while (piece := ids[place]) >= 0 and keys[place] != code:
+                    place = (place + 1) % len(ids)
+                if piece >= 0 or end == start + 1:
+                    gain = (
+                        reached := best[start] + (scores[piece] if piece >= 0 else self._worst)
+                    ) - best[end]
+                    if abs(gain) <= _TIE:
+                        tied.add(end)
+                    elif gain > 0:
+                        tied.discard(end)
+                    if gain > 0:
+                        best[end], chosen[end] = reached, (start, piece)
+                if not begun[spread >> begun_shift]:
+                    break
+        tokens: list[int] = []
+        end = len(text)
+        while end:
+            start, piece = chosen[end]
+            if end in tied or (piece >= 0 and self._piece(piece) != text[start:end]):
+                return None
+            if piece >= 0:
+                tokens.append(piece)
+            elif not tokens or tokens[-1] != -1:
+                tokens.append(piece)  # unknown letters that follow one another are one token
+            end = start
+        known = [token if token >= 0 else self._unknown for token in reversed(tokens)]
+        return array("i", known).tobytes()
+
+    def _piece(self, number: int) -> str:
+        start = int(self._starts[number])
+        letters = self._letters[start : start + int(self._lengths[number])]
+        return letters.tobytes().decode("utf-32-le", "replace")
 
     def _best(self, words: Sequence[str]) -> list[bytes | None]:
         if not words:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-import indexer.static
 import indexer.unigram
 from indexer.encoders import STUDENT
 from indexer.static import StaticEncoder
@@ -140,9 +139,22 @@ def test_real_text_in_many_languages_is_cut_the_same(shared_data: Path) -> None:
 
 
 @shipped
+def test_a_few_words_are_cut_as_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path(__file__).read_text("utf-8") + "Příliš žluťoučký kůň 病院はどこ ни рыба ☃𐿰 aa☃b"
+    encoder = StaticEncoder.load(STUDENT)
+    model = encoder._model()
+    assert model is not None
+    words = sorted({word for few in model.words(text.split())[1].values() for word in few})
+    assert len(words) > 200
+    together = model.ids(words)
+    assert [model.ids([word])[0] for word in words] == together
+    assert Unigram.opened(model.arrays()).ids(words) == together
+
+
+@shipped
 def test_vectors_are_those_of_the_library_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"Slovo{n} hospital-{n}, {n} école “{n}” 病院{n}" for n in range(500)]
     together = StaticEncoder.load(STUDENT, whole=False).encode(texts)
-    monkeypatch.setattr(indexer.static, "MANY", 10**9)
+    monkeypatch.setattr(StaticEncoder, "_found_together", lambda self, pieces: {})
     alone = StaticEncoder.load(STUDENT).encode(texts)
     assert (together == alone).all()
