@@ -302,9 +302,7 @@ class DenseIndex:
         rows = np.full((len(vectors), k), -1, np.int64)
         candidates = self._candidates(vectors, k, mask)
         for i, vector in enumerate(vectors):
-            mine = np.unique(
-                candidates[i][candidates[i] >= 0]
-            )  # ascending: ties go to the lower row
+            mine = np.sort(candidates[i][candidates[i] >= 0])  # ties go to the lower row
             exact = self._exact_scores(vector, mine)
             order = np.argsort(-exact, kind="stable")[:k]
             scores[i, : len(order)] = exact[order]

@@ -30,6 +30,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ from indexer.manifest import (
 from indexer.passages import passage_texts
 from indexer.schema import Document, Encoder, Index, Where
 from indexer.store import Store, load_array
+from indexer.threads import faiss
 
 __all__ = [
     "IndexFolder",
@@ -130,27 +132,31 @@ class IndexFolder:
                 )
         refuse_links(path, manifest)
         entry = manifest.encoder
-        if encoder is None:
-            encoder = open_encoder(
-                entry.model,
-                device=device,
-                query_prompt=entry.query_prompt,
-                passage_prompt=entry.passage_prompt,
-            )
-        if encoder.fingerprint != entry.fingerprint:
-            raise IndexFolderError(
-                f"{path}: written with the encoder {entry.name} (fingerprint {entry.fingerprint}), not with "
-                f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it again"
-            )
-        if manifest.dense_index.file:
-            _refuse_changed(path, manifest.dense_index.file, manifest)
+        file = manifest.dense_index.file
+        with ThreadPoolExecutor(1) as beside:
+            intact = beside.submit(_refuse_changed, path, file, manifest) if file else None
+            if encoder is None:
+                encoder = open_encoder(
+                    entry.model,
+                    device=device,
+                    query_prompt=entry.query_prompt,
+                    passage_prompt=entry.passage_prompt,
+                )
+            if encoder.fingerprint != entry.fingerprint:
+                raise IndexFolderError(
+                    f"{path}: written with the encoder {entry.name} (fingerprint {entry.fingerprint}), not with "
+                    f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it again"
+                )
+            if intact is not None:
+                faiss()  # takes as long to import as the file to be read
+                intact.result()
         try:
             store = open_store(path, manifest)
             dense = DenseIndex(
                 store,
                 encoder,
                 manifest.dense_index.factory,
-                path / manifest.dense_index.file if manifest.dense_index.file else None,
+                path / file if file else None,
                 manifest.dense_index.covered,
                 manifest.dense.probes,
                 entry.background,

@@ -132,7 +132,7 @@ def interleave(
         first[1:] = (value[1:] != value[:-1]) | (group[1:] != group[:-1])
         highest = np.maximum.reduceat(worth, np.flatnonzero(first))
         score[order] = highest[np.cumsum(first) - 1]
-        for language in np.unique(languages[~offered]):
+        for language in set(languages[~offered].tolist()):
             known = order[languages[order] == language]  # rising
             if len(known):
                 rest = np.flatnonzero((languages == language) & ~offered)

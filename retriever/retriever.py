@@ -213,8 +213,7 @@ class Retriever:
         score = fused.score
         documents = folder.store.documents_of(rows)
         order = np.lexsort((rows, -score))  # best first
-        _, first = np.unique(documents[order], return_index=True)
-        places = order[np.sort(first)]
+        places = order[_firsts(documents[order])]
         return _Best(pool, fused, score[places], places, documents[places], rows[places])
 
     def _fused(self, folder: IndexFolder, query: str, pool: Pool, mode: Mode) -> fusion.Fused:
@@ -240,7 +239,7 @@ class Retriever:
         within = fusion.convex(*sides, weight)
         if settings.method == "convex":
             return within
-        _, spoken = np.unique(folder.store.passages["lang"][pool.rows], return_inverse=True)
+        spoken = folder.store.languages_of(pool.rows)
         standard = np.minimum(pool.dense_ranks, pool.lexical_ranks) <= self.settings.pool
         return fusion.interleave(within, fusion.across(*sides), spoken, standard)
 
@@ -286,6 +285,14 @@ class _Found:
     score: float
     parts: Mapping[str, Part]
     document: Document | None
+
+
+def _firsts(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each value stands for the first time, ascending."""
+    order = np.argsort(values, kind="stable")
+    new = np.ones(len(values), np.bool_)
+    new[1:] = values[order[1:]] != values[order[:-1]]
+    return np.sort(order[new])
 
 
 def _check_k(k: int, offset: int) -> None:
