@@ -6,6 +6,7 @@ torch is imported only for a transformer. Nothing looks for a model hub when the
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import importlib.util
 import json
@@ -133,7 +134,7 @@ def open_encoder(
     `default` is the static student in the package, `accurate` that and the transformer there, `hash` or
     `hash:DIM` the HashEncoder; a folder holds a static student, a compact transformer or a
     sentence-transformers model; anything else is a sentence-transformers name.
-    Raises ConfigError for a folder that holds no model, BackendError when a hub cannot be reached,
+    Raises ConfigError for a folder that holds no model or a name that was mistyped, BackendError when a hub cannot be reached,
     MissingExtra when sentence-transformers is not installed.
     """
     if model == "hash" or model.startswith("hash:"):
@@ -167,6 +168,9 @@ def open_encoder(
             f"encoder {model}: this installation carries no such student; name another model"
             + (", or leave it at default" if model != "default" else "")
         )
+    near = difflib.get_close_matches(model, [*PACKAGED, "hash"], n=1, cutoff=0.75)
+    if near and "/" not in model and _local(model) is None:
+        raise ConfigError(f"encoder {model}: there is no such model; did you mean {near[0]}?")
     return _open_transformer(model, device, batch_size, query_prompt, passage_prompt)
 
 

@@ -173,3 +173,11 @@ def test_a_model_that_cannot_be_had_is_told_at_once_with_what_to_do(
     assert "give the path of a folder that holds the model" in message
     assert "\n" not in message
     assert len(asked) <= 2  # no retries
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("acurate", "accurate"), ("defualt", "default"), ("hsah", "hash")]
+)
+def test_a_mistyped_name_is_told_the_right_one(typed: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"{typed}.*did you mean {meant}"):
+        open_encoder(typed)
