@@ -10,15 +10,24 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import re
+import threading
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.pieces import INSIDE, JOINED, LONGEST, Pieces, Rows, cut, kinds, portions
+
 __all__ = [
+    "Analyses",
     "Analysis",
     "analyse",
     "analyse_all",
+    "analysed",
     "fold",
     "query_terms",
     "tokens",
@@ -48,9 +57,8 @@ _UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u
 _RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _SPACELESS = re.compile(f"[{_UNSPACED}]")
 _HANGUL = re.compile("[\uac00-\ud7af]")
-# Pieces between white space whose terms are kept, twice (some 100 MB each), and the longest of them: longer
-# ones are sentences of scripts without spaces, which do not come again.
-_REMEMBERED, _LONGEST = 300_000, 24
+_REMEMBERED = 150_000  # written words whose terms are kept, twice (some 40 MB each)
+_TOGETHER = 16  # texts for which going through them together pays
 
 
 class Analysis(NamedTuple):
@@ -61,8 +69,9 @@ class Analysis(NamedTuple):
 
 
 @functools.cache
-def _word() -> re.Pattern[str]:
-    """Letters, marks and digits. `\\w` leaves out combining marks, which Indic words are full of."""
+def _marks() -> str:
+    """Combining marks and joiners, as ranges of a character class: `\\w` leaves them out, and Indic words are
+    full of them."""
     ranges, start = [], None
     for point in range(0x300, 0x20000):
         mark = unicodedata.category(chr(point)) in ("Mn", "Mc")
@@ -71,9 +80,13 @@ def _word() -> re.Pattern[str]:
         elif not mark and start is not None:
             ranges.append(f"{chr(start)}-{chr(point - 1)}")
             start = None
-    marks = "".join(ranges)
-    # Letters or marks in any order, a letter first; runs of letters, the most of it, are taken whole.
-    return re.compile(rf"[^\W_]+(?:[{marks}\u200c\u200d]+[^\W_]*)*")
+    return "".join(ranges) + "\u200c\u200d"
+
+
+@functools.cache
+def _word() -> re.Pattern[str]:
+    """Letters or marks in any order, a letter first; runs of letters, the most of it, are taken whole."""
+    return re.compile(rf"[^\W_]+(?:[{_marks()}]+[^\W_]*)*")
 
 
 @functools.cache
@@ -134,7 +147,7 @@ def word_terms(word: str, lang: str) -> tuple[str, str]:
     if terms is None:
         _make_room()
         terms = _older.get(lang, {}).get(word) or _terms(word, lang)
-        if len(word) <= _LONGEST:
+        if len(word) <= LONGEST:
             _remembered.setdefault(lang, {})[word] = terms
     return terms
 
@@ -150,47 +163,74 @@ def _joined(found: Iterable[Terms]) -> Analysis:
     return Analysis(" ".join(filter(None, words)), " ".join(filter(None, stems)))
 
 
+class Analyses:
+    """What texts became, in the form in which it goes from one process to another: a few arrays of bytes."""
+
+    def __init__(self, parts: Iterable[Sequence[Rows]]) -> None:
+        """`parts`: words and stems of some texts each, a space after every term."""
+        self._parts = [
+            [(rows.flat.tobytes(), rows.borders.astype(np.int32)) for rows in part]
+            for part in parts
+        ]
+
+    def __len__(self) -> int:
+        return sum(len(part[0][1]) - 1 for part in self._parts)
+
+    def __iter__(self) -> Iterator[Analysis]:
+        for words, stems in self._parts:
+            yield from map(Analysis, _texts(*words), _texts(*stems))
+
+
+def _texts(flat: bytes, borders: NDArray[np.int32]) -> list[str]:
+    return [
+        str(flat[a : b - 1], "utf-8", "surrogatepass") if b > a else ""
+        for a, b in itertools.pairwise(borders.tolist())
+    ]
+
+
 def analyse_all(texts: Sequence[str], langs: Sequence[str]) -> list[Analysis]:
-    """`analyse` of each text in its language; words that are new to it are stemmed together."""
-    _make_room()
-    split = [text.split() for text in texts]
-    by_lang: dict[str, list[list[str]]] = {}
-    for pieces, lang in zip(split, langs, strict=True):
-        by_lang.setdefault(lang, []).append(pieces)
-    learned = {lang: _learned(set().union(*some), lang) for lang, some in by_lang.items()}
-    found = []
-    for pieces, lang in zip(split, langs, strict=True):
-        known, long = learned[lang]
-        try:
-            found.append(_joined(list(map(known.__getitem__, pieces))))
-        except KeyError:
-            found.append(_joined([known.get(piece) or long[piece] for piece in pieces]))
-    return found
+    """`analyse` of each text in its language; all words of many texts together."""
+    if len(texts) < _TOGETHER:
+        return [analyse(text, lang) for text, lang in zip(texts, langs, strict=True)]
+    return list(analysed(texts, langs))
 
 
-def _learned(pieces: set[str], lang: str) -> tuple[dict[str, Terms], dict[str, Terms]]:
-    """Two tables that have the terms of every one of these pieces between white space; the second, of
-    those that are not remembered."""
-    known, older = _remembered.setdefault(lang, {}), _older.get(lang, {})
-    long: dict[str, Terms] = {}
-    missing = pieces.difference(known)
-    again = missing & older.keys()
-    known.update(zip(again, map(older.__getitem__, again), strict=True))
-    missing -= again
-    mixed = [piece for piece in missing if not piece.isalpha()]
-    parts = list(map(_word().findall, mixed))
-    fresh = list(missing.difference(mixed).union(*parts).difference(known))
-    new = dict(zip(fresh, _terms_of_all(fresh, lang), strict=True))
-    if max(map(len, fresh), default=0) <= _LONGEST:
-        known.update(new)
-    else:
-        for word, terms in new.items():
-            (known if len(word) <= _LONGEST else long)[word] = terms
-    for piece, words in zip(mixed, parts, strict=True):
-        found = [new.get(word) or known[word] for word in words]
-        terms = found[0] if len(found) == 1 else tuple(_joined(found))
-        (known if len(piece) <= _LONGEST else long)[piece] = terms
-    return known, long
+def analysed(texts: Sequence[str], langs: Sequence[str]) -> Analyses:
+    """`analyse` of each of many texts in its language, ready to be sent to another process."""
+    with _asking:
+        groups = [_groups.setdefault(lang, len(_groups)) for lang in langs]
+        return Analyses(
+            _table().look_up(cut(texts[some], _kinds()), groups[some]) for some in portions(texts)
+        )
+
+
+_asking = threading.Lock()
+_groups: dict[str, int] = {}  # of a language, its number in the table
+
+
+@functools.cache
+def _kinds() -> NDArray[np.uint8]:
+    """Of letters, as `_word` has them; those from the third plane on are none."""
+    return kinds(0x32400, {INSIDE: r"[^\W_]", JOINED: f"[{_marks()}]"})
+
+
+@functools.cache
+def _table() -> Pieces:
+    return Pieces(_learned, [np.uint8, np.uint8])
+
+
+def _learned(words: list[str], group: int) -> tuple[list[bytes], list[bytes]]:
+    """(words, stems) of each written word, a space after each term."""
+    lang = next(lang for lang, number in _groups.items() if number == group)
+    found = _terms_of_all(words, lang)
+    return _lines([word for word, _ in found]), _lines([stem for _, stem in found])
+
+
+def _lines(rows: Sequence[str]) -> list[bytes]:
+    """Each row in UTF-8 with a space after it, an empty one with none."""
+    lines = " \n".join([*rows, ""]).encode("utf-8", "surrogatepass").split(b"\n")
+    del lines[-1]
+    return [b"" if line == b" " else line for line in lines]
 
 
 def _terms_of_all(words: Sequence[str], lang: str) -> list[Terms]:

@@ -14,14 +14,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer import languages
-from indexer.analysis import Analysis, analyse_all
+from indexer.analysis import Analysis, analyse_all, analysed
 from indexer.journal import passage_key
 from indexer.passages import passage_texts, split
 from indexer.schema import Document, Encoder, Matrix
@@ -58,7 +58,7 @@ class Prepared:
     """One a document."""
     spans: list[Spans]
     """The passages of each document."""
-    analyses: list[Analysis]
+    analyses: Iterable[Analysis]
     """One a passage."""
     keys: bytes = b""
     """The journal's keys of the passages."""
@@ -89,13 +89,13 @@ def prepare(
     for (title, text, _), mine, lang in zip(batch, spans, langs, strict=True):
         texts += passage_texts(title, text, mine)
         of += [lang] * len(mine)
-    made = Prepared(langs, spans, analyse_all(texts, of), b"".join(map(passage_key, texts)))
+    keys = b"".join(map(passage_key, texts))
     if encoder is None or len(texts) > task.passages:
-        return made
+        return Prepared(langs, spans, analyse_all(texts, of), keys)
     vectors, left = encoder.encode_most(texts)
     if 8 * len(left) > len(texts):  # it pays to open what they need
         vectors, left = encoder.encode(texts), []
-    return replace(made, vectors=vectors, left=left)
+    return Prepared(langs, spans, analysed(texts, of), keys, vectors, left)
 
 
 def _spans(title: str, text: str, task: Task, limited: Encoder | None) -> Spans:

@@ -27,6 +27,7 @@ from tokenizers import Encoding, Tokenizer
 
 from configs.errors import ConfigError
 from indexer.derived import derived, tensors
+from indexer.pieces import LONGEST, Pieces, Rows, portions
 from indexer.schema import Kind, Matrix
 from indexer.unigram import Unigram
 from indexer.vectors import unit_rows
@@ -35,17 +36,17 @@ __all__ = ["FORMAT", "StaticEncoder", "refuse_cut", "unpacked"]
 
 FORMAT = "tandem-static-1"
 
-# Texts tokenized at a time: the encodings of so many short texts stay in the cache.
-BATCH = 4096
 # Token rows gathered at a time: 4 MB of float32 at 256 dimensions.
 TOKENS = 4096
-# Pieces between white space whose tokens are kept (some 70 MB, and as much of older ones), and the longest of them, in characters:
-# longer ones are sentences of scripts without spaces, which do not come again.
-REMEMBERED, LONGEST = 300_000, 24
+REMEMBERED = (
+    150_000  # pieces between white space whose tokens are kept, and as many older ones (40 MB each)
+)
 # Pieces missing in one call for which the tables of `indexer.unigram` pay (making them takes 0.2 s), and for
 # which they pay when they have been made.
 MANY, SOME = 2048, 128
-NOT_KNOWN = np.zeros(0, np.int32)  # the tokens of a text that the tokenizer was not asked about
+# Letters in one call for which `indexer.pieces` pays, where it has not read any yet and where it has.
+LETTERS, FEWER = 100_000, 5000
+NOT_KNOWN = np.array([-1], np.int32).tobytes()  # of a word that the tokenizer was not asked about
 
 
 class StaticEncoder:
@@ -82,6 +83,8 @@ class StaticEncoder:
         self._unigram = unigram
         self._looked = unigram is not None  # whether there can be one
         self._making = threading.Lock()
+        self._table: Pieces | None = None  # of the words of many texts
+        self._asking = threading.Lock()
 
     @classmethod
     def load(cls, folder: Path | str, model: str = "", whole: bool = True) -> StaticEncoder:
@@ -124,30 +127,48 @@ class StaticEncoder:
         return [len(encoding) for encoding in self._tokenized(texts)]
 
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
-        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
-        for start in range(0, len(texts), BATCH):
-            batch = self._ids(texts[start : start + BATCH])
-            vectors[start : start + BATCH] = self._vectors(batch)
+        if not self._pays(texts):
+            return self._vectors(_rows(self._ids(texts)))
+        vectors, left = self.encode_most(texts)
+        if left:
+            vectors[left] = self._vectors(_rows(self._ids([texts[i] for i in left])))
         return vectors
 
+    def _pays(self, texts: Sequence[str]) -> bool:
+        """Whether there is so much to read that it is read together, where that can be."""
+        letters = sum(map(len, texts))
+        return letters >= (LETTERS if self._table is None else FEWER) and self._model() is not None
+
     def encode_most(self, texts: Sequence[str]) -> tuple[Matrix, list[int]]:
-        """`encode`, but for a few texts that only the tokenizer can cut: their places, their rows zero.
+        """`encode`, but for a few texts that only the tokenizer can read: their places, their rows of no use.
 
         For a process that has not opened the tokenizer, which is the slower half of `load`.
         """
-        if self._model() is None or not isinstance(self._given, Path):
+        model = self._model()
+        if model is None:
             return self.encode(texts), []
-        batch = self._ids(texts, library=False)
-        return self._vectors(batch), [i for i, ids in enumerate(batch) if ids is NOT_KNOWN]
+        vectors, left = np.empty((len(texts), self.dim), np.float32), set[int]()
+        for some in portions(texts):
+            with self._asking:
+                found, unsure = model.cut(texts[some])
+                if self._table is None:
+                    self._table = Pieces(lambda words, _: [_known(model.ids(words))], [np.int32])
+                (rows,) = self._table.look_up(found, [0] * (len(found.borders) - 1))
+            unknown = np.flatnonzero(rows.flat < 0)
+            unsure += (np.searchsorted(rows.borders, unknown, side="right") - 1).tolist()
+            left.update(some.start + i for i in unsure)
+            vectors[some] = self._vectors(rows)
+        return vectors, sorted(left)
 
-    def _vectors(self, batch: Sequence[NDArray[np.int32]]) -> Matrix:
+    def _vectors(self, rows: Rows) -> Matrix:
         """The vector of each text, from its tokens."""
-        if len(batch) >= SOME:
+        texts = len(rows.borders) - 1
+        if texts >= SOME:
             _ = self._rows  # unpacked once, for many
-        sums = np.zeros((len(batch), self.dim), dtype=np.float32)
-        for row, ids in enumerate(batch):
-            for first in range(0, len(ids), TOKENS):
-                tokens = ids[first : first + TOKENS]
+        sums = np.zeros((texts, self.dim), dtype=np.float32)
+        for row, (start, end) in enumerate(itertools.pairwise(rows.borders.tolist())):
+            for first in range(start, end, TOKENS):
+                tokens = rows.flat[first : min(first + TOKENS, end)]
                 # einsum and not BLAS, whose rounding depends on its threads
                 sums[row] += np.einsum("i,ij->j", self._scale[tokens], self._numbers(tokens))
         return unit_rows(sums)
@@ -173,10 +194,9 @@ class StaticEncoder:
         """The token vectors that are summed, (tokens, dim) float32; not of unit length."""
         return self._rows * self._scale[:, None]
 
-    def _ids(self, texts: Sequence[str], library: bool = True) -> list[NDArray[np.int32]]:
-        """The tokens of each text. The tokenizer splits at white space before all else, so it is asked
-        for each piece between white space once: most words of a collection come again and again.
-        Without the `library` a text that needs it is NOT_KNOWN.
+    def _ids(self, texts: Sequence[str]) -> list[bytes]:
+        """The tokens of each of a few texts, int32. The tokenizer splits at white space before all else, so it
+        is asked for each piece between white space once: most words come again and again.
         """
         if len(self._pieces) > REMEMBERED:
             # The rarer half is forgotten, the other comes back from it. Not cleared: another thread may read it.
@@ -187,31 +207,15 @@ class StaticEncoder:
         again = missing & older.keys()
         known.update(zip(again, map(older.__getitem__, again), strict=True))
         missing -= again
-        fresh = self._found(list(missing), library)
-        long = {piece: fresh[piece] for piece in missing if len(piece) > LONGEST and piece in fresh}
-        for piece in long:
-            del fresh[piece]
+        fresh = self._found(list(missing))
+        long = {piece: fresh.pop(piece) for piece in missing if len(piece) > LONGEST}
         known.update(fresh)
-        out = []
-        for pieces in split:
-            try:
-                ids = b"".join(map(known.__getitem__, pieces))
-            except KeyError:
-                try:
-                    ids = b"".join([known[p] if p in known else long[p] for p in pieces])
-                except KeyError:
-                    out.append(NOT_KNOWN)
-                    continue
-            out.append(np.frombuffer(ids, np.int32))
-        return out
+        return [b"".join([known[p] if p in known else long[p] for p in pieces]) for pieces in split]
 
-    def _found(self, pieces: list[str], library: bool = True) -> dict[str, bytes]:
+    def _found(self, pieces: list[str]) -> dict[str, bytes]:
         """The tokens of each piece that is not remembered, int32; of many pieces together, where that can be."""
         least = MANY if self._unigram is None else SOME if isinstance(self._given, Tokenizer) else 1
-        together = len(pieces) >= least
-        found = self._found_together(pieces) if together or not library else {}
-        if not library:
-            return found
+        found = self._found_together(pieces) if len(pieces) >= least else {}
         missing = [piece for piece in pieces if piece not in found] if found else pieces
         if missing:
             for piece, encoding in zip(missing, self._tokenized(missing), strict=True):
@@ -266,6 +270,15 @@ class StaticEncoder:
         ):  # half of a surrogate pair, which is no text in UTF-8
             whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
             return self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
+
+
+def _rows(texts: Sequence[bytes]) -> Rows:
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts)) // 4
+    return Rows(np.frombuffer(b"".join(texts), np.int32), np.r_[0, np.cumsum(lengths)])
+
+
+def _known(words: Sequence[bytes | None]) -> list[bytes]:
+    return [NOT_KNOWN if ids is None else ids for ids in words]
 
 
 def _tokenizer(file: Path) -> Tokenizer:

@@ -8,6 +8,7 @@ letter before it is believed. What is not surely the same is left to the library
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -20,6 +21,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from indexer.pieces import ALONE, INSIDE, Cut, cut, kinds
 
 __all__ = ["Unigram"]
 
@@ -146,7 +149,8 @@ class Unigram:
             hashes[:so_long] = (hashes[:so_long] * _STEP) + letters + np.uint64(1)
             longer = int(np.searchsorted(-lengths, -length - 1, side="right"))
             self._begun[(hashes[:longer] * _MIXED) >> begun_shift] = True
-        self._sound = len(np.unique(hashes)) == len(hashes)  # no two pieces have one
+        ordered = np.sort(hashes)
+        self._sound = bool((ordered[1:] != ordered[:-1]).all())  # no two pieces have one
         self._keys = np.zeros(2**bits, np.uint64)
         self._ids = np.full(2**bits, -1, np.int32)
         # Open addressing, all at once: who finds a place taken tries the next one.
@@ -174,6 +178,8 @@ class Unigram:
     def fold(text: str) -> str:
         """Compatibility forms unified and letters lowered, each by itself."""
         folded = unicodedata.normalize("NFKC", text)
+        if _SIGMA not in folded:
+            return folded.lower()
         return "\u03c3".join(part.lower() for part in folded.split(_SIGMA))
 
     def words(self, pieces: Sequence[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -196,8 +202,38 @@ class Unigram:
             del table[piece]
         return table, divided
 
+    @functools.cached_property
+    def _kinds(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Of letters, as `words` has them; and which ones are unsure, all of the third plane and on included."""
+        marks = self._marks
+        doubtful = kinds(0x20000, {INSIDE: _UNSURE}) == INSIDE
+        doubtful[-1] = True
+        return kinds(0x20000, {INSIDE: rf"[^\s{marks}]", ALONE: f"[{marks}]"}), doubtful
+
+    def cut(self, texts: Sequence[str]) -> tuple[Cut, list[int]]:
+        """The words of texts, as the tokenizer looks them up; and the texts, left out, that only the library
+        can read."""
+        unsure = self._unsure_of(texts)
+        folded = list(map(self.fold, texts))
+        for i in unsure:
+            folded[i] = ""
+        if more := self._unsure_of(folded):
+            unsure += more
+            for i in more:
+                folded[i] = ""
+        return cut(folded, self._kinds[0]), sorted(unsure)
+
+    def _unsure_of(self, texts: Sequence[str]) -> list[int]:
+        joined = "\n".join(texts)
+        letters = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+        if not self._kinds[1].take(letters, mode="clip").any() and not any(
+            token in joined for token in self._added
+        ):
+            return []
+        return [i for i, text in enumerate(texts) if self._unsure(text)]
+
     def ids(self, words: Sequence[str]) -> list[bytes | None]:
-        """The tokens of each word (as `words` gives them), int32; None where the library must be asked."""
+        """The tokens of each word (as `cut` and `words` give them), int32; None where the library must be asked."""
         if len(words) <= _FEW:
             return [self._best_of(word) if len(word) < _LONGEST else None for word in words]
         found: list[bytes | None] = [None] * len(words)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+import indexer.static
 import indexer.unigram
 from indexer.encoders import STUDENT
 from indexer.static import StaticEncoder
@@ -42,11 +43,19 @@ def of(tokenizer: Tokenizer) -> Unigram:
     return model
 
 
-def ids(model: Unigram, piece: str) -> list[int] | None:
-    """The tokens of a piece between white space; None where the library has to be asked."""
-    whole, divided = model.words([piece])
-    words = [whole[piece]] if piece in whole else divided.get(piece)
-    tokens = None if words is None else model.ids(words)
+def words(model: Unigram, text: str) -> list[str] | None:
+    """What is looked up for a text; None where only the library can read it."""
+    found, left = model.cut([text])
+    if left:
+        return None
+    spans = zip(found.starts.tolist(), found.lengths.tolist(), strict=True)
+    return [found.joined[start : start + length] for start, length in spans]
+
+
+def ids(model: Unigram, text: str) -> list[int] | None:
+    """The tokens of a text; None where the library has to be asked."""
+    found = words(model, text)
+    tokens = None if found is None else model.ids(found)
     if tokens is None or None in tokens:
         return None
     joined = b"".join(t for t in tokens if t is not None)
@@ -82,7 +91,9 @@ def test_two_ways_that_are_as_good_are_left_to_the_library() -> None:
 @pytest.mark.parametrize("piece", ["a[UNK]b", "\u2581a", "a\ud800", "\U00010d50", "a\x1cb"])
 def test_what_may_not_be_the_same_is_left_to_the_library(piece: str) -> None:
     model = of(made())
-    assert model.words([piece, "A", "a.b"]) == ({"A": "a"}, {"a.b": ["a", ".", "b"]})
+    assert words(model, f"ab {piece}") is None
+    assert words(model, "A a.b") == ["a", "a", ".", "b"]
+    assert model.cut(["a", piece, "b"])[0].borders.tolist() == [0, 1, 1, 2]
 
 
 def test_other_tokenizers_are_not_known_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,17 +106,20 @@ def test_other_tokenizers_are_not_known_here(monkeypatch: pytest.MonkeyPatch) ->
     assert Unigram.of(json.loads(made().to_str())) is None  # "ab" and "b" have one hash
 
 
-def same(encoder: StaticEncoder, pieces: list[str]) -> None:
-    """Many pieces together, and the library one by one."""
-    found = encoder._found_together(pieces)
-    assert len(found) > 0.9 * len(pieces)
+def same(encoder: StaticEncoder, texts: list[str]) -> int:
+    """How many of the texts are read without the library; what it would have read is no other."""
+    model = encoder._model()
+    assert model is not None
+    mine = [(text, ids(model, text)) for text in texts]
+    found = {text: tokens for text, tokens in mine if tokens is not None}
     library = encoder._tokenizer.encode_batch_fast(list(found), add_special_tokens=False)
     wrong = [
-        piece
-        for (piece, tokens), encoding in zip(found.items(), library, strict=True)
-        if np.frombuffer(tokens, np.int32).tolist() != encoding.ids
+        text
+        for (text, tokens), encoding in zip(found.items(), library, strict=True)
+        if tokens != encoding.ids
     ]
     assert wrong == []
+    return len(found)
 
 
 @shipped
@@ -117,12 +131,9 @@ def test_every_letter_is_folded_and_split_as_the_library_does() -> None:
         if unicodedata.category(chr(point)) not in ("Cn", "Cs", "Co") and not chr(point).isspace()
     ]
     pieces = [
-        f"a{''.join(few)}b" for few in itertools.zip_longest(*[iter(letters)] * 2, fillvalue="")
+        f"a{''.join(few)}b" for few in itertools.zip_longest(*[iter(letters)] * 8, fillvalue="")
     ]
-    found = encoder._found_together(pieces)
-    assert len(found) > 0.4 * len(pieces)
-    pieces = [piece for piece in pieces if piece in found]
-    same(encoder, pieces)
+    assert same(encoder, pieces) > 0.4 * len(pieces)
 
 
 @shipped
@@ -130,12 +141,11 @@ def test_real_text_in_many_languages_is_cut_the_same(shared_data: Path) -> None:
     encoder = StaticEncoder.load(STUDENT)
     files = sorted((shared_data / "ntrex128").glob("*.tsv.gz"))
     assert len(files) >= 30
-    pieces: set[str] = set()
+    texts: list[str] = []
     for file in files:
         with gzip.open(file, "rt", encoding="utf-8") as lines:
-            for line in itertools.islice(lines, 80):
-                pieces.update(line.split())
-    same(encoder, sorted(pieces))
+            texts += itertools.islice(lines, 80)
+    assert same(encoder, texts) > 0.99 * len(texts)
 
 
 @shipped
@@ -144,17 +154,25 @@ def test_a_few_words_are_cut_as_many_are(monkeypatch: pytest.MonkeyPatch) -> Non
     encoder = StaticEncoder.load(STUDENT)
     model = encoder._model()
     assert model is not None
-    words = sorted({word for few in model.words(text.split())[1].values() for word in few})
-    assert len(words) > 200
-    together = model.ids(words)
-    assert [model.ids([word])[0] for word in words] == together
-    assert Unigram.opened(model.arrays()).ids(words) == together
+    few = sorted({word for piece in text.split() for word in words(model, piece) or ()})
+    assert len(few) > 200
+    together = model.ids(few)
+    assert [model.ids([word])[0] for word in few] == together
+    assert Unigram.opened(model.arrays()).ids(few) == together
 
 
 @shipped
 def test_vectors_are_those_of_the_library_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = [f"Slovo{n} hospital-{n}, {n} école “{n}” 病院{n}" for n in range(500)]
-    together = StaticEncoder.load(STUDENT, whole=False).encode(texts)
+    texts = [
+        f"Slovo{n} hospital-{n}, {n} école “{n}” 病院{n} {'[UNK]' * (n % 9 == 0)}"
+        for n in range(500)
+    ]
+    encoder = StaticEncoder.load(STUDENT, whole=False)
+    monkeypatch.setattr(indexer.static, "LETTERS", 100)
+    together = encoder.encode(texts)
+    assert encoder._table is not None and len(encoder.encode_most(texts)[1]) >= 56
+    monkeypatch.setattr(indexer.static, "LETTERS", 10**9)
+    few = StaticEncoder.load(STUDENT, whole=False).encode(texts)
     monkeypatch.setattr(StaticEncoder, "_found_together", lambda self, pieces: {})
     alone = StaticEncoder.load(STUDENT).encode(texts)
-    assert (together == alone).all()
+    assert (together == alone).all() and (few == alone).all()
