@@ -32,6 +32,7 @@ __all__ = [
     "query_terms",
     "tokens",
     "weighted_terms",
+    "word_matches",
     "word_terms",
 ]
 
@@ -287,6 +288,11 @@ def _unspaced(term: str) -> bool:
     return _SPACELESS.match(term) is not None
 
 
+def word_matches(text: str) -> Iterator[re.Match[str]]:
+    """Every written word of `text`, in order."""
+    return _word().finditer(text)
+
+
 def tokens(text: str) -> list[tuple[str, int, int]]:
     """Every written word with where it starts and ends in `text`, for marking."""
-    return [(match[0], match.start(), match.end()) for match in _word().finditer(text)]
+    return [(match[0], match.start(), match.end()) for match in word_matches(text)]
