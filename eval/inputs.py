@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import lzma
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
         raise DocumentError(
             f"{path}:{number}: no UTF-8 at byte {error.start}; convert the file (iconv -t UTF-8)"
         ) from error
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DocumentError(f"{path}: cannot be read: {error}") from error
 
 

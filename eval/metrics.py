@@ -8,14 +8,14 @@ providers do neither.
 from __future__ import annotations
 
 import difflib
+import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from configs.errors import ConfigError, MissingExtra
-from eval.trec import Run
-from indexer.schema import Ranking
+from eval.trec import GRADES, Run
 
 __all__ = ["SEZNAM", "Measure", "measure_run", "parse_measures", "seznam_precision"]
 
@@ -92,22 +92,44 @@ def measure_run(
 ) -> dict[str, dict[str, float]]:
     """measure name -> query id -> value, for every judged query; one the run lacks counts 0.
 
-    Queries without judgments are not looked at. Ranks come from the order in `run`.
+    Queries without judgments are not looked at. Ranks come from the order in `run`. Raises ConfigError
+    for grades that a measure's provider does not take (gdeval's ERR@k: none above 4).
     """
     package = _ir_measures()
-    ordered = {query: _falling(run[query]) for query in qrels if run.get(query)}
-    plain = {query: dict(grades) for query, grades in qrels.items()}
+    # Ids are replaced by numbers: gdeval takes the last number of "cs-1" and "en-1" for the query, and
+    # a blank in an id would shift the columns of the files that it reads.
+    numbers = {query: str(at) for at, query in enumerate(qrels, start=1)}
+    plain: dict[str, dict[str, int]] = {}
+    ordered: dict[str, dict[str, float]] = {}
+    for query, number in numbers.items():
+        ids: dict[str, str] = {}  # document -> its number in this query
+        # trec_eval's nDCG reads beside its memory, and may never end, where no grade is 0 or more
+        floor = 0 if max(qrels[query].values(), default=0) < 0 else GRADES[0]
+        plain[number] = {_number(ids, name): max(g, floor) for name, g in qrels[query].items()}
+        if ranking := run.get(query):
+            ordered[number] = _falling([_number(ids, name) for name, _ in ranking])
     names = {measure: name for name, measure in measures.items()}
-    values: dict[str, dict[str, float]] = {name: dict.fromkeys(plain, 0.0) for name in measures}
-    for metric in package.DefaultPipeline.evaluator(list(names), plain).iter_calc(ordered):
-        if metric.query_id in plain:
-            values[names[metric.measure]][metric.query_id] = float(metric.value)
+    queries = {number: query for query, number in numbers.items()}
+    values: dict[str, dict[str, float]] = {name: dict.fromkeys(qrels, 0.0) for name in measures}
+    try:
+        for metric in package.DefaultPipeline.evaluator(list(names), plain).iter_calc(ordered):
+            values[names[metric.measure]][queries[metric.query_id]] = float(metric.value)
+    except subprocess.CalledProcessError as error:
+        highest = max(grade for grades in qrels.values() for grade in grades.values())
+        raise ConfigError(
+            f"{', '.join(measures)}: a program that computes one of them failed ({error}); ERR@k takes "
+            f"grades up to 4, and the highest here is {highest}"
+        ) from error
     return values
 
 
-def _falling(ranking: Ranking) -> dict[str, float]:
+def _number(ids: dict[str, str], name: str) -> str:
+    return ids.setdefault(name, f"d{len(ids)}")
+
+
+def _falling(ranking: Sequence[str]) -> dict[str, float]:
     """Scores that fall by one a rank: exact in 32 bits up to sixteen million documents."""
-    return {document: float(len(ranking) - rank) for rank, (document, _) in enumerate(ranking)}
+    return {document: float(len(ranking) - rank) for rank, document in enumerate(ranking)}
 
 
 def seznam_precision(

@@ -49,9 +49,10 @@ def read_qrels(
             problems.append(f"{path}:{number}: {len(cells)} columns in {text[:60]!r}")
             continue
         query, document, label = cells[0], cells[-2], cells[-1]
-        if not qrels and not problems and form == "qrels-tsv" and "query" in query.lower():
-            continue  # the header
         grade = _grade(label)
+        first = form == "qrels-tsv" and not qrels and not problems
+        if first and grade is None and "query" in query.lower():
+            continue  # the header
         if grade is None:
             wanted = f"an integer from {GRADES[0]} to {GRADES[-1]} is expected"
             problems.append(f"{path}:{number}: grade {label!r}; {wanted}")

@@ -9,6 +9,7 @@ import pytest
 
 from configs.errors import DocumentError
 from eval import beir, dareczech, trec
+from eval.inputs import lines
 from eval.judgments import read_judgments
 from eval.sniff import sniff
 from eval.topics import Query, read_queries
@@ -32,6 +33,24 @@ def test_qrels_become_grades_by_query_and_document(tmp_path: Path) -> None:
     assert found.queries == {"1": Query("1", "first", "cs"), "2": Query("2", "second")}
     assert (found.format, found.relevant_from) == ("trec", 1)
     assert found.checksums.keys() == {"qrels.txt", "q.tsv"}
+
+
+def test_a_header_is_told_by_its_last_column(tmp_path: Path) -> None:
+    path = tmp_path / "qrels.tsv"
+    path.write_text("query1\ta\t1\nquery2\tb\t0\n")  # no header: its ids only sound like one
+    assert trec.read_qrels(path)[0] == {"query1": {"a": 1}, "query2": {"b": 0}}
+    path.write_text("query-id\tcorpus-id\tscore\nq\ta\t1\n")
+    assert trec.read_qrels(path)[0] == {"q": {"a": 1}}
+
+
+def test_a_gzip_file_that_was_damaged_is_refused_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "qrels.tsv.gz"
+    packed = bytearray(gzip.compress(b"".join(b"q%d\ta\t1\n" % n for n in range(40_000))))
+    packed[len(packed) // 2 : len(packed) // 2 + 40] = b"\xff" * 40
+    path.write_bytes(packed)
+    for read in (lambda: trec.read_qrels(path), lambda: list(lines(path))):
+        with pytest.raises(DocumentError, match="cannot be read"):
+            read()
 
 
 def test_queries_beside_qrels_are_found(tmp_path: Path) -> None:

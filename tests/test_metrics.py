@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 import warnings
 
 import pytest
@@ -56,6 +57,31 @@ def test_the_order_decides_and_not_the_score() -> None:
     first, second = (measure_run(measures, {"1": QRELS["1"]}, run) for run in (tied, turned))
     assert (first["RR"]["1"], first["Judged@1"]["1"]) == (1.0, 1.0)
     assert (second["RR"]["1"], second["Judged@1"]["1"]) == (0.5, 0.0)
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="ERR is computed by a Perl program")
+def test_ids_that_a_provider_would_mistake_are_told_apart() -> None:
+    # gdeval takes the last number of an id for the query, and splits its files at blanks
+    qrels = {"cs-1": {"a b": 1, "c": 0}, "en-1": {"a b": 1, "c": 0}, "q": {"c": 1}}
+    run = {"cs-1": [("a b", 2.0), ("c", 1.0)], "en-1": [("c", 2.0), ("a b", 1.0)]}
+    (found,) = measure_run(parse_measures(["ERR@10"]), qrels, run).values()
+    assert found == pytest.approx({"cs-1": 1 / 16, "en-1": 1 / 32, "q": 0.0}, abs=1e-5)
+    with pytest.raises(ConfigError, match="grades up to 4, and the highest here is 5"):
+        measure_run(parse_measures(["ERR@10"]), {"1": {"a": 5}}, {"1": [("a", 1.0)]})
+
+
+def test_a_query_with_negative_grades_alone_counts_nothing() -> None:
+    # trec_eval's nDCG reads beside its memory there, and now and then never ends
+    for _ in range(200):
+        measures = parse_measures(["nDCG@10", "nDCG"])
+        for found in measure_run(measures, {"1": {"a": -1}, "2": {"b": -2}}, RUN).values():
+            assert found == {"1": 0.0, "2": 0.0}
+
+
+def test_a_negative_grade_gains_nothing_beside_others() -> None:
+    measures = parse_measures(["nDCG@10"])
+    (found,) = measure_run(measures, {"1": {"x": -2, "a": 1}}, RUN).values()
+    assert found["1"] == pytest.approx(1 / math.log2(3))
 
 
 def test_scores_that_differ_beyond_32_bits_keep_their_order() -> None:
