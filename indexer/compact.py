@@ -53,11 +53,11 @@ class Stored:
     """What model.safetensors holds, as it is used."""
 
     rows: NDArray[Any]
-    """The input embeddings as stored: (tokens, dim), or (tokens, dim / 2) bytes of two 4-bit numbers."""
+    """The input embeddings as stored: (tokens, width), or (tokens, width / 2) bytes of two 4-bit numbers."""
     scale: NDArray[np.float32]
     """(tokens,)"""
     positions: NDArray[np.float32]
-    """(max_tokens, dim)"""
+    """(max_tokens, width of the embeddings)"""
     layers: Layers
     head: NDArray[np.float32] | None = None
     """(dim, dim): each text's vector is turned by it; None: it is not."""
@@ -65,7 +65,7 @@ class Stored:
     """(static dim, dim): turns the static student's vector, which is added; None: there is none."""
 
     def embeddings(self, ids: NDArray[np.integer]) -> NDArray[np.float32]:
-        """(len(ids), dim)"""
+        """(len(ids), width)"""
         rows = self.rows[ids]
         if rows.dtype == np.uint8:
             rows = unpacked(rows)
@@ -95,7 +95,7 @@ class CompactEncoder:
         # With a static student beside, a longer text is read to its end by that: to split Cranfield at the
         # transformer's limit cost words more (nDCG@10 .521 to .503) than it gave meaning.
         self.max_tokens: int | None = len(stored.positions) if static is None else None
-        self.dim = stored.positions.shape[1]
+        self.dim = stored.layers.dim
         self._tokenizer = tokenizer
         self._stored = stored
         self._engine = engine
@@ -175,13 +175,14 @@ class CompactEncoder:
     def _inputs(
         self, ids: Sequence[Sequence[int]]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(embeddings with positions (b, l, dim), mask (b, l)); padding is zero in both."""
+        """(embeddings with positions (b, l, width), mask (b, l)); padding is zero in both."""
         length = max(map(len, ids))
         mask = np.zeros((len(ids), length), np.float32)
         for row, one in enumerate(ids):
             mask[row, : len(one)] = 1
         flat = np.concatenate([np.asarray(one, np.int64) for one in ids])
-        inputs = np.zeros((len(ids), length, self.dim), np.float32)
+        width = self._stored.positions.shape[1]
+        inputs = np.zeros((len(ids), length, width), np.float32)
         inputs[mask > 0] = self._stored.embeddings(flat)
         inputs += self._stored.positions[:length]
         return inputs, mask
@@ -195,12 +196,14 @@ def read(folder: Path) -> tuple[Tokenizer, Stored]:
         stored = _stored(_tensors(folder / "model.safetensors"), config)
     except Exception as error:  # both libraries raise plain Exception
         raise ConfigError(f"encoder {folder}: cannot be read ({error}); export it again") from error
-    shape = (int(config["max_tokens"]), int(config["dim"]))
-    if len(stored.rows) < tokenizer.get_vocab_size() or stored.positions.shape != shape:
+    width = stored.rows.shape[1] * (2 if stored.rows.dtype == np.uint8 else 1)
+    shape, dim = (int(config["max_tokens"]), width), int(config["dim"])
+    fits = stored.positions.shape == shape and stored.layers.dim == dim
+    if len(stored.rows) < tokenizer.get_vocab_size() or not fits:
         raise ConfigError(
-            f"encoder {folder}: {len(stored.rows)} embeddings and positions of "
-            f"{stored.positions.shape} do not fit {tokenizer.get_vocab_size()} tokens and positions of "
-            f"{shape}; export it again"
+            f"encoder {folder}: {len(stored.rows)} embeddings, positions of {stored.positions.shape} and "
+            f"layers of {stored.layers.dim} do not fit {tokenizer.get_vocab_size()} tokens, positions of "
+            f"{shape} and layers of {dim}; export it again"
         )
     tokenizer.no_truncation()
     tokenizer.no_padding()

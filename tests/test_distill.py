@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from configs.training_corpora import CorporaSettings, CorpusSettings
 from indexer.vectors import unit_rows
 from training.checkpoints import newest
 from training.distill import distill
+from training.embed import token_counts
 from training.students import open_model, open_student
 from training.talk import QUIET
 from training.teaching import narrowed, principal_axes, teach
@@ -176,10 +178,22 @@ def test_token_vectors_with_a_rate_of_their_own_move_where_they_are_read(
     assert not moved[tokens["dog"]]  # in sources alone
 
 
-def test_a_distilbert_student_learns_too(world: Path, tmp_path: Path) -> None:
-    student = dataclasses.replace(tiny(world), architecture="distilbert")
-    result = distill(settings(world, steps=60, student=student), tmp_path)
+@pytest.mark.parametrize("architecture", ["distilbert", "electra"])
+def test_a_student_of_another_architecture_learns_too(
+    world: Path, tmp_path: Path, architecture: Literal["distilbert", "electra"]
+) -> None:
+    student = dataclasses.replace(tiny(world), architecture=architecture, embedding_width=32)
+    result = distill(settings(world, steps=120, student=student), tmp_path)
     assert result.score is not None and result.score > 0.5
+    table = next(tensor for name, tensor in weights(tmp_path).items() if "word_embeddings" in name)
+    assert table.shape[1] == (32 if architecture == "electra" else 64)
+
+
+def test_a_student_that_was_saved_counts_its_tokens_as_before(trained: Path, world: Path) -> None:
+    # the tokenizer of a saved model pads every text to the model's limit
+    texts = ["red dog", "red dog sees small house", "old " * 40]
+    new, saved = open_student(tiny(world), "cpu", 1), open_model(str(trained / "model"))
+    assert token_counts(new, texts).tolist() == token_counts(saved, texts).tolist() == [4, 7, 16]
 
 
 def test_corpora_are_drawn_by_weight_and_cut_by_limit(world: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -57,15 +57,31 @@ def test_a_compact_student_is_near_and_small(
     ]  # fmt: skip
 
 
-def test_other_bodies_have_the_same_shape(tmp_path: Path) -> None:
+@pytest.mark.parametrize("architecture", ["distilbert", "electra"])
+def test_other_bodies_are_kept_too(
+    tmp_path: Path, architecture: Literal["distilbert", "electra"]
+) -> None:
     import dataclasses
 
-    distil = dataclasses.replace(tiny(tmp_path, pooling="cls"), architecture="distilbert")
-    model = new_body(distil, "cpu", 1)
-    export_compact(model, tmp_path / "small", name="distil", bits=16)
-    ours = CompactEncoder.load(tmp_path / "small", device="cpu").encode(TEXTS)
+    from indexer.body import numpy_engine, torch_engine
+    from indexer.compact import read
+    from training.bodies import restored
+
+    shape = dataclasses.replace(
+        tiny(tmp_path, pooling="cls"), architecture=architecture, embedding_width=32
+    )
+    model = new_body(shape, "cpu", 1)
+    export_compact(model, tmp_path / "small", name="other", bits=16)
+    encoder = CompactEncoder.load(tmp_path / "small", device="cpu")
+    ours = encoder.encode(TEXTS)
     theirs = unit_rows(np.asarray(model.encode(TEXTS, show_progress_bar=False)))
     assert np.abs(ours - theirs).max() < 1e-3
+    layers = read(tmp_path / "small")[1].layers
+    for engine in (numpy_engine(layers), torch_engine(layers, "cpu")):
+        encoder._engine = engine
+        assert np.abs(encoder.encode(TEXTS) - ours).max() < 2e-6
+    back = np.asarray(restored(tmp_path / "small").encode(TEXTS, show_progress_bar=False))
+    assert np.abs(unit_rows(back) - ours).max() < 2e-6
 
 
 def test_roberta_counts_its_places_from_the_padding(student: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -17,12 +18,15 @@ from training.students import open_model, open_student
 from training.texts import read_scored
 
 
-def test_pre_training_brings_sentences_of_one_topic_together(tmp_path: Path) -> None:
+@pytest.mark.parametrize("architecture", ["bert", "electra"])
+def test_pre_training_brings_sentences_of_one_topic_together(
+    tmp_path: Path, architecture: Literal["bert", "electra"]
+) -> None:
     """No two sentences that are compared share a word: what they have in common was learned from which
     words stand together, through the sentence vector alone."""
     (tmp_path / "texts.txt").write_text("\n".join(topic_texts(800)), "utf-8")
     settings = RetromaeSettings(
-        student=tiny(tmp_path),
+        student=dataclasses.replace(tiny(tmp_path), architecture=architecture, embedding_width=48),
         texts=(TextSettings(str(tmp_path / "texts.txt")),),
         aside=100,
         run=RunSettings(

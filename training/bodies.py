@@ -1,6 +1,6 @@
 """What a sentence-transformers model is made of, in the names of the compact format, and back.
 
-BERT, RoBERTa and XLM-R, and DistilBERT have one shape under different names (`indexer.body`).
+BERT, RoBERTa and XLM-R, ELECTRA and DistilBERT have one shape under different names (`indexer.body`).
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Parts:
     """A model in parts. `matrices` and `others` are by the names of `indexer.body.Layers`."""
 
     table: Array
-    """Input embeddings (tokens, dim)."""
+    """Input embeddings (tokens, width)."""
     positions: Array
-    """(max_tokens, dim): of the places, with what every token of a single text adds."""
+    """(max_tokens, width): of the places, with what every token of a single text adds."""
     matrices: Mapping[str, Array]
-    """(out, in) each, `0.qkv` to `N.down`."""
+    """(out, in) each, `0.qkv` to `N.down`, and `widen` where token vectors are narrower than the layers."""
     others: Mapping[str, Array]
     """Biases and norms."""
     layers: int
@@ -79,8 +79,8 @@ def parts_of(model: SentenceTransformer, name: str) -> Parts:
     body: Any = model[0]
     body = body.auto_model
     kind = str(body.config.model_type)
-    if kind not in ("bert", "distilbert", *LATE):
-        raise _refused(name, f"its body is {kind}, not BERT, RoBERTa, XLM-R or DistilBERT")
+    if kind not in ("bert", "distilbert", "electra", *LATE):
+        raise _refused(name, f"its body is {kind}, not BERT, RoBERTa, XLM-R, ELECTRA or DistilBERT")
     activation = getattr(body.config, "hidden_act", None) or getattr(body.config, "activation", "")
     if activation != "gelu":
         raise _refused(name, f"its activation is {activation}, not gelu")
@@ -101,6 +101,9 @@ def parts_of(model: SentenceTransformer, name: str) -> Parts:
                 matrices[f"{i}.{part}"] = state[f"{layer}{theirs}.weight"]
     for part in ("weight", "bias"):
         others[f"norm.{part}"] = state[f"embeddings.LayerNorm.{part}"]
+    if "embeddings_project.weight" in state:
+        matrices["widen"] = state["embeddings_project.weight"]
+        others["widen.bias"] = state["embeddings_project.bias"]
     tokenizer = Tokenizer.from_str(_backend(model).to_str())
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -120,10 +123,11 @@ def parts_of(model: SentenceTransformer, name: str) -> Parts:
 
 
 def restored(folder: Path) -> SentenceTransformer:
-    """The compact folder as a sentence-transformers model of the same vectors, in float32 (a BertModel)."""
+    """The compact folder as a sentence-transformers model of the same vectors, in float32: a BertModel,
+    or an ElectraModel where token vectors are narrower than the layers."""
     import torch
     from sentence_transformers.sentence_transformer.modules import Dense
-    from transformers import BertConfig, BertModel
+    from transformers import BertConfig, BertModel, ElectraConfig, ElectraModel
 
     from training.students import with_pooling, wrap_tokenizer
 
@@ -131,19 +135,23 @@ def restored(folder: Path) -> SentenceTransformer:
     config = json.loads((folder / "config.json").read_text("utf-8"))
     layers, limit = stored.layers, len(stored.positions)
     tokenizer = wrap_tokenizer(folder / "tokenizer.json", limit)
-    body = BertModel(
-        BertConfig(
-            vocab_size=len(stored.rows),
-            hidden_size=stored.positions.shape[1],
-            num_hidden_layers=layers.layers,
-            num_attention_heads=layers.heads,
-            intermediate_size=layers.tensors["0.up.bias"].shape[0],
-            max_position_embeddings=limit,
-            type_vocab_size=1,
-            layer_norm_eps=layers.epsilon,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    shape: dict[str, Any] = {
+        "vocab_size": len(stored.rows),
+        "hidden_size": layers.dim,
+        "num_hidden_layers": layers.layers,
+        "num_attention_heads": layers.heads,
+        "intermediate_size": layers.tensors["0.up.bias"].shape[0],
+        "max_position_embeddings": limit,
+        "type_vocab_size": 1,
+        "layer_norm_eps": layers.epsilon,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    body: BertModel | ElectraModel
+    if layers.widens:
+        width = stored.positions.shape[1]
+        body = ElectraModel(ElectraConfig(**shape, embedding_size=width))
+    else:
+        body = BertModel(BertConfig(**shape))
     state = {key: torch.from_numpy(value) for key, value in _bert_state(stored).items()}
     missing = set(body.state_dict()) - state.keys()
     assert all(key.startswith("pooler.") for key in missing), missing
@@ -165,14 +173,19 @@ def restored(folder: Path) -> SentenceTransformer:
 
 def _bert_state(stored: Stored) -> dict[str, Array]:
     """A compact body's numbers by BERT's names."""
-    tensors, dim = stored.layers.tensors, stored.positions.shape[1]
+    tensors, dim = stored.layers.tensors, stored.layers.dim
     state = {
         "embeddings.word_embeddings.weight": stored.embeddings(np.arange(len(stored.rows))),
         "embeddings.position_embeddings.weight": stored.positions,
-        "embeddings.token_type_embeddings.weight": np.zeros((1, dim), np.float32),
+        "embeddings.token_type_embeddings.weight": np.zeros(
+            (1, stored.positions.shape[1]), np.float32
+        ),
         "embeddings.LayerNorm.weight": tensors["norm.weight"],
         "embeddings.LayerNorm.bias": tensors["norm.bias"],
     }
+    if stored.layers.widens:
+        state["embeddings_project.weight"] = np.ascontiguousarray(tensors["widen.weight"].T)
+        state["embeddings_project.bias"] = tensors["widen.bias"]
     factor = np.float32((dim / stored.layers.heads) ** 0.5)
     for i in range(stored.layers.layers):
         layer = f"encoder.layer.{i}."

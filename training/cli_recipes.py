@@ -178,6 +178,9 @@ def _run(
         return
     if output is None:
         raise click.UsageError("Missing option '-o' / '--out'.", click.get_current_context())
+    from training.device import keep_memory
+
+    keep_memory()
     with _talking() as talk:
         result = run(output, talk)
     if as_json:

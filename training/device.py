@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +13,7 @@ from configs.errors import ConfigError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["pick_device", "pick_precision", "suit_attention"]
+__all__ = ["keep_memory", "pick_device", "pick_precision", "suit_attention"]
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -52,3 +54,22 @@ def suit_attention(model: SentenceTransformer) -> None:
     body = getattr(model[0], "auto_model", None)
     if body is not None and hasattr(body, "set_attn_implementation"):
         body.set_attn_implementation("eager")
+
+
+# Of glibc's malloc.h: give memory back to the system beyond so many bytes, and map so many blocks by themselves.
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+
+
+def keep_memory() -> bool:
+    """Have glibc keep what tensors leave behind for the next step; False where there is no glibc.
+
+    By itself it maps every large tensor anew and gives it back, and the system clears each page each time:
+    of a step of 128 texts of some 150 tokens (six layers of 384, two busy cores) that was half the time.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another libc
+        return False
+    return bool(mallopt(TRIM_THRESHOLD, 2**31 - 1)) and bool(mallopt(MMAP_MAX, 0))

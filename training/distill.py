@@ -83,7 +83,7 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     row_of = np.array([once[text] for text in train_pairs.sources], np.int64)  # (pairs,)
     lesson = _lesson(model, taught(list(once)), settings)
     if settings.student.beside and not isinstance(model[-1], Beside):
-        model.append(_beside(model, train_pairs, lesson.targets[row_of], settings))
+        model.append(_beside(model, train_pairs, lesson.targets, row_of, settings))
     if isinstance(held_out, Translated) and settings.sides == "target":
         held_out = held_out.against(lambda texts: lesson.wanted(taught(texts)))
     talk.say(f"{len(train_pairs)} pairs in {len(train_pairs.languages)} languages to train on")
@@ -169,9 +169,13 @@ def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettin
 
 
 def _beside(
-    model: SentenceTransformer, pairs: Pairs, targets: Matrix, settings: DistillSettings
+    model: SentenceTransformer,
+    pairs: Pairs,
+    targets: Matrix,
+    row_of: NDArray[np.int64],
+    settings: DistillSettings,
 ) -> Beside:
-    """The static student of the settings, turned into the space of `targets`, (pairs, width)."""
+    """The static student of the settings, turned into the space of `targets`; pair i's is targets[row_of[i]]."""
     static = open_static(settings.student.beside)
     tokenizer: Any = model.tokenizer
     numbers = tokenizer.get_vocab()
@@ -185,7 +189,7 @@ def _beside(
         raise ConfigError("student.beside: needs a student of the teacher's width, no projection")
     rows = pairs.draw(min(len(pairs), FIT), settings.run.seed, 0)
     texts = [pairs.sources[i] for i in rows] + [pairs.targets[i] for i in rows]
-    found = least_squares(static.encode(texts), np.concatenate([targets[rows]] * 2))
+    found = least_squares(static.encode(texts), np.concatenate([targets[row_of[rows]]] * 2))
     return Beside(static, found).to(model.device)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ def features_of(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, T
 def token_counts(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.int64]:
     """Tokens of each text as the model reads it, at most its limit. A text that comes again is counted once."""
     once = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    tokenizer = cast("PreTrainedTokenizerFast", model.tokenizer).backend_tokenizer
+    # a copy, for one that was saved after use pads every text to the model's limit
+    own = cast("PreTrainedTokenizerFast", model.tokenizer).backend_tokenizer
+    tokenizer = Tokenizer.from_str(own.to_str())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
     each = list(once)
     counts = np.empty(len(each), np.int64)
     for start in range(0, len(each), CHUNK):

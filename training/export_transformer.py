@@ -172,7 +172,7 @@ def _write_config(
     config: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
-        "dim": int(parts.table.shape[1]),
+        "dim": len(parts.others["widen.bias" if "widen" in parts.matrices else "norm.bias"]),
         "max_tokens": len(parts.positions),
         "layers": parts.layers,
         "heads": parts.heads,

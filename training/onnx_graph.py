@@ -3,7 +3,7 @@
 The numbers are declared as external, under the names of `indexer.body.Layers`; whoever runs the graph
 hands them over, so that they are stored once, in model.safetensors, for every engine.
 
-    inputs (b, l, dim) float32, mask (b, l) float32  ->  hidden (b, l, dim) float32
+    inputs (b, l, width of the token vectors) float32, mask (b, l) float32  ->  hidden (b, l, dim) float32
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def body_graph(body: Layers) -> bytes:
     except ImportError as error:
         raise MissingExtra("onnx", "train", "this export") from error
 
-    dim = len(body.tensors["norm.bias"])
+    narrow, dim = len(body.tensors["norm.bias"]), body.dim
     nodes: list[NodeProto] = []
     known: dict[str, NDArray[Any]] = {
         "one": np.array(1, np.float32),
@@ -58,6 +58,8 @@ def body_graph(body: Layers) -> bytes:
         return node("Transpose", [split], f"{rows}.turned", perm=list(order))
 
     hidden = norm("inputs", "norm")
+    if body.widens:
+        hidden = linear(hidden, "widen")
     absent = node("Mul", [node("Sub", ["mask", "one"], "mask.0"), "large"], "mask.1")
     away = node("Unsqueeze", [absent, "middle"], "mask.2")  # (b, 1, 1, l)
     for i in range(body.layers):
@@ -89,7 +91,7 @@ def body_graph(body: Layers) -> bytes:
         nodes,
         "body",
         [
-            helper.make_tensor_value_info("inputs", floats, ["b", "l", dim]),
+            helper.make_tensor_value_info("inputs", floats, ["b", "l", narrow]),
             helper.make_tensor_value_info("mask", floats, ["b", "l"]),
         ],
         [helper.make_tensor_value_info("hidden", floats, ["b", "l", dim])],

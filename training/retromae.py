@@ -90,9 +90,11 @@ class RetroMae(nn.Module):
         self.student = student
         body = cast("PreTrainedModel", student[0].auto_model)
         self.tokens = cast("nn.Embedding", body.get_input_embeddings())
-        width = self.tokens.embedding_dim
+        width, narrow = int(body.config.hidden_size), self.tokens.embedding_dim
+        # ELECTRA's token vectors may be narrower than its layers
+        self.widen = getattr(body, "embeddings_project", None) or nn.Identity()
         self.decoder = Decoder(width, int(body.config.num_attention_heads), places)
-        self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.head = nn.Sequential(nn.Linear(width, narrow), nn.GELU(), nn.LayerNorm(narrow))
         self.bias = nn.Parameter(torch.zeros(self.tokens.num_embeddings))
 
     def encode(self, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -116,7 +118,7 @@ class RetroMae(nn.Module):
         ids = features["input_ids"]
         hidden, vector = self.encode(features | {"input_ids": ids.masked_fill(masked, mask_id)})
         of_encoder = cross_entropy(self.scores(hidden[masked]).float(), ids[masked])
-        restored = self.decoder(vector, self.tokens(ids), seen)
+        restored = self.decoder(vector, self.widen(self.tokens(ids)), seen)
         scores = self.scores(restored[real]).float()
         right = (scores.argmax(dim=1) == ids[real]).float().mean()
         return of_encoder, cross_entropy(scores, ids[real]), right

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import indexer
 from configs.errors import BackendError, ConfigError, MissingExtra, TandemError
@@ -117,7 +117,8 @@ def open_student(settings: StudentSettings, device: str, seed: int) -> SentenceT
 
 
 def new_body(settings: StudentSettings, device: str, seed: int) -> SentenceTransformer:
-    """A BERT (Devlin et al. 2019) or DistilBERT (Sanh et al. 2019) of random weights, with pooling."""
+    """A BERT (Devlin et al. 2019), DistilBERT (Sanh et al. 2019) or ELECTRA (Clark et al. 2020) of random
+    weights, with pooling."""
     import torch
     from safetensors import SafetensorError
 
@@ -200,7 +201,14 @@ def _spelling(tokenizer: Tokenizer, spellings: tuple[str, ...]) -> str:
 
 
 def _random_body(settings: StudentSettings, vocabulary: int, pad: int) -> PreTrainedModel:
-    from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
+    from transformers import (
+        BertConfig,
+        BertModel,
+        DistilBertConfig,
+        DistilBertModel,
+        ElectraConfig,
+        ElectraModel,
+    )
 
     quiet()
     if settings.architecture == "distilbert":
@@ -217,19 +225,20 @@ def _random_body(settings: StudentSettings, vocabulary: int, pad: int) -> PreTra
                 pad_token_id=pad,
             )
         )
-    return BertModel(
-        BertConfig(
-            vocab_size=vocabulary,
-            hidden_size=settings.width,
-            num_hidden_layers=settings.layers,
-            num_attention_heads=settings.heads,
-            intermediate_size=4 * settings.width,
-            max_position_embeddings=settings.max_tokens,
-            hidden_dropout_prob=settings.dropout,
-            attention_probs_dropout_prob=settings.dropout,
-            pad_token_id=pad,
-        )
-    )
+    shape: dict[str, Any] = {
+        "vocab_size": vocabulary,
+        "hidden_size": settings.width,
+        "num_hidden_layers": settings.layers,
+        "num_attention_heads": settings.heads,
+        "intermediate_size": 4 * settings.width,
+        "max_position_embeddings": settings.max_tokens,
+        "hidden_dropout_prob": settings.dropout,
+        "attention_probs_dropout_prob": settings.dropout,
+        "pad_token_id": pad,
+    }
+    if settings.architecture == "electra":
+        return ElectraModel(ElectraConfig(**shape, embedding_size=settings.embedding_width))
+    return BertModel(BertConfig(**shape))
 
 
 def _first_line(error: Exception) -> str:
