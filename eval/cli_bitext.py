@@ -17,7 +17,6 @@ import click
 from configs.errors import ConfigError, DocumentError
 from eval.cli_measure import (
     bar,
-    counter,
     emit,
     encoder_options,
     model_name,
@@ -25,6 +24,7 @@ from eval.cli_measure import (
     table,
     the_encoder,
 )
+from eval.cli_options import counter
 
 if TYPE_CHECKING:
     from eval.bitext import Mined, Quality, Split

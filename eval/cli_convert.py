@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from configs.errors import DocumentError
-from eval.cli_options import say
+from eval.cli_options import disagreeing_option, say
 
 __all__ = ["convert"]
 
@@ -30,13 +30,7 @@ __all__ = ["convert"]
     metavar="FILE",
     help="JSON lines of the documents, for the corpus of a BEIR folder.",
 )
-@click.option(
-    "--disagreeing",
-    type=click.Choice(["refuse", "first", "highest"]),
-    default="refuse",
-    show_default=True,
-    help="What to do where one pair was judged twice with different grades.",
-)
+@disagreeing_option
 def convert(
     judgments: str,
     out: str,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "bar",
     "columns_option",
-    "counter",
     "emit",
     "encoder_options",
     "model_name",
@@ -181,15 +179,6 @@ def bar(items: Sequence[T], label: str) -> AbstractContextManager[Iterable[T]]:
     return click.progressbar(
         items, label=label, file=sys.stderr, hidden=not sys.stderr.isatty(), update_min_steps=1
     )
-
-
-@contextlib.contextmanager
-def counter(length: int, label: str) -> Iterator[Callable[[int], None]]:
-    """Such a bar for work that says itself how much it has done since it last said so."""
-    with click.progressbar(
-        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as steps:
-        yield steps.update
 
 
 def _plain(value: Any) -> Any:

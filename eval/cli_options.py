@@ -31,6 +31,7 @@ __all__ = [
     "Asked",
     "Bench",
     "counter",
+    "disagreeing_option",
     "index_facts",
     "judgment_facts",
     "judgment_options",
@@ -64,6 +65,17 @@ class Asked:
     changes: tuple[str, ...]
 
 
+def disagreeing_option(command: F) -> F:
+    """`--disagreeing`, as an argument of that name."""
+    return click.option(
+        "--disagreeing",
+        type=click.Choice(["refuse", "first", "highest"]),
+        default="refuse",
+        show_default=True,
+        help="What to do where one pair was judged twice with different grades.",
+    )(command)
+
+
 def judgment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """JUDGMENTS, `-i`, `--queries`, `--task`, `-m`, `--depth`, `--relevant-from`, `--max-unknown`,
     `--disagreeing`, `--config` and `--set`, as one argument `asked`.
@@ -76,13 +88,7 @@ def judgment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     options: tuple[Callable[[Any], Any], ...] = (
         config_options,
-        click.option(
-            "--disagreeing",
-            type=click.Choice(["refuse", "first", "highest"]),
-            default="refuse",
-            show_default=True,
-            help="What to do where one pair was judged twice with different grades.",
-        ),
+        disagreeing_option,
         click.option(
             "--max-unknown",
             type=click.FloatRange(0, 1),

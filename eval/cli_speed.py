@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from configs.errors import ConfigError, DocumentError
-from eval.cli_measure import bar, counter, emit, encoder_options, percent, table, the_encoder
+from eval.cli_measure import bar, emit, encoder_options, percent, table, the_encoder
+from eval.cli_options import counter
 
 if TYPE_CHECKING:
     from indexer.schema import Encoder, Mode
