@@ -134,9 +134,9 @@ def build(
         _resumable(),
         _bar("indexing", size, counted=size is None) as done,
     ):
-        documents = read_documents(sources, rejects, done if size else None)
+        documents = read_counted(sources, rejects, done if size else None)
         if recover is not None:
-            documents = itertools.chain(recover_documents(recover, _tell), documents)
+            documents = itertools.chain(recover_counted(recover, _tell), documents)
         report = build_index(
             output,
             documents,
@@ -201,8 +201,8 @@ def _resumable() -> Iterator[None]:
         raise
 
 
-def _documents(count: int) -> str:
-    return "1 document" if count == 1 else f"{count:,} documents"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _tell_rejects(rejects: RejectLog) -> None:
@@ -218,19 +218,19 @@ def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool)
         click.echo(json.dumps({**dataclasses.asdict(report), "rejected": rejects.count}))
     else:
         rate = (report.added + report.replaced) / report.seconds if report.seconds > 0 else 0.0
-        parts = [f"{_documents(report.added)} added"]
+        parts = [f"{_counted(report.added, 'document')} added"]
         if report.replaced:
             parts.append(f"{report.replaced:,} replaced")
         if report.unchanged:
             parts.append(f"{report.unchanged:,} unchanged")
         click.echo(
-            f"{', '.join(parts)} ({report.passages:,} passages) in {report.seconds:.1f} s, {rate:,.0f} documents/s"
+            f"{', '.join(parts)} ({_counted(report.passages, 'passage')}) in {report.seconds:.1f} s, {rate:,.0f} documents/s"
         )
         reused = report.passages - report.encoded
         if reused > 0:
             click.echo(f"{reused:,} passages were encoded before the interruption")
         click.echo(
-            f"{output}: {_documents(report.documents)}. Search it: tandem search 'your query' -i {output}"
+            f"{output}: {_counted(report.documents, 'document')}. Search it: tandem search 'your query' -i {output}"
         )
     if rejects.count:
         _tell_rejects(rejects)
@@ -278,9 +278,9 @@ def add(
         _resumable(),
         _bar("adding", size, counted=size is None) as done,
     ):
-        report = add_documents(
+        report = add_counted(
             index_path,
-            read_documents(sources, rejects, done if size else None),
+            read_counted(sources, rejects, done if size else None),
             named_encoder(settings.encoder),
             on_reject=rejects,
             progress=None if size else done,
@@ -325,12 +325,12 @@ def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
     )
     if not wanted:
         raise DocumentError("no id on standard input; nothing was deleted")
-    report = delete_documents(index_path, wanted)
+    report = delete_counted(index_path, wanted)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
     else:
         click.echo(
-            f"{_documents(report.deleted)} deleted; {report.documents:,} remain in {index_path}"
+            f"{_counted(report.deleted, 'document')} deleted; {report.documents:,} remain in {index_path}"
         )
 
 
@@ -429,5 +429,5 @@ def compact(index_path: str, as_json: bool, config: str | None, changes: tuple[s
         click.echo(json.dumps(dataclasses.asdict(report)))
     else:
         click.echo(
-            f"{_documents(report.documents)}, {manifest.deleted:,} deleted passages removed, in {report.seconds:.1f} s"
+            f"{_counted(report.documents, 'document')}, {manifest.deleted:,} deleted passages removed, in {report.seconds:.1f} s"
         )

@@ -6,6 +6,8 @@ reading goes on. Nothing here splits, detects a language or keeps a document.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import csv
 import gzip
 import io
@@ -34,6 +36,14 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ID = ("id", "_id", "doc_id", "docid", "docno", "ID")
 _ARRAY = "a JSON array; one object a line is expected: jq -c '.[]' FILE > FILE.jsonl"
 _OWN = {"id", "text", "title", "url", "lang", "fields"}
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+_FRONT = re.compile(
+    r"---[ \t]*\r?\n([\w-]+[ \t]*:.{0,65536}?\n)(?:---|\.\.\.)[ \t]*(?:\r?\n|$)", re.DOTALL
+)
+_SETTING = re.compile(
+    r"^(title|lang|language)[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE | re.IGNORECASE
+)
 _TEXT_FILES = {".txt", ".md", ".markdown", ".html", ".htm"}
 _LINE_FILES = {".jsonl", ".json", ".ndjson", ".csv", ".tsv"}
 _DARECZECH = {"query", "url", "doc", "title", "label"}
@@ -399,12 +409,44 @@ class _Text(HTMLParser):
         return "\n".join(line for line in lines if line)
 
 
+def _text_of(data: bytes, kind: str) -> str:
+    """UTF-8; UTF-16 with its mark; or what an HTML page that is no UTF-8 says it is written in."""
+    if data.startswith(_UTF_16):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        said = _CHARSET.search(data, 0, 1024) if kind in (".html", ".htm") else None
+        if said is not None:
+            # LookupError: no such encoding, or one that is none of text
+            with contextlib.suppress(LookupError, UnicodeError):
+                return data.decode(said[1].decode("ascii"))
+        raise
+
+
+def _markdown(text: str) -> tuple[str, str, str]:
+    """Text, title and language: of the block of settings that notes may begin with, or the first heading."""
+    title, lang = "", ""
+    if front := _FRONT.match(text):
+        said = {
+            key.lower(): value.strip().strip("\"'") for key, value in _SETTING.findall(front[1])
+        }
+        title = said.get("title", "").strip()
+        lang = languages.normal(said.get("lang") or said.get("language") or "")
+        text = text[front.end() :].lstrip("\r\n")
+    first = next(iter(io.StringIO(text)), "")
+    if first.startswith("# ") and title in ("", first[2:].strip()):
+        title = first[2:].strip()
+        text = text[len(first) :].lstrip("\n")
+    return text, title, lang
+
+
 def _text_file(
     raw: IO[bytes], path: str, root: str, kind: str, on_reject: OnReject
 ) -> Iterator[Document]:
     """The whole file is one document; its id is its path below the folder that was named."""
     data = raw.read(MAX_CHARACTERS * 4 + 1)
-    if b"\0" in data[:65536]:
+    if b"\0" in data[:65536] and not data.startswith(_UTF_16):
         on_reject(Reject(path, "a zero byte: is this a binary file, or UTF-16? UTF-8 is read"))
         return
     if len(data) > MAX_CHARACTERS * 4:
@@ -413,7 +455,7 @@ def _text_file(
         )
         return
     try:
-        text = data.decode("utf-8-sig")
+        text = _text_of(data, kind)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         on_reject(
@@ -432,10 +474,7 @@ def _text_file(
         parser.close()
         text, title, lang = parser.text(), " ".join(parser.title.split()), parser.lang
     elif kind in (".md", ".markdown"):
-        first = next(iter(io.StringIO(text)), "")
-        if first.startswith("# "):
-            title = first[2:].strip()
-            text = text[len(first) :].lstrip("\n")
+        text, title, lang = _markdown(text)
     title = title or Path(name).stem.replace("_", " ").replace("-", " ")
     document = Document(name, text, title, lang=lang if lang in languages.NAMES else "")
     problem = "the text is empty" if not text.strip() else check_document(document)

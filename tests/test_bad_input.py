@@ -126,7 +126,7 @@ def test_a_document_of_50_mb(run: Command, tmp_path: Path) -> None:
     ended = build(run, tmp_path, tmp_path / "a.jsonl")
     assert ended.code == 1
     assert "50,000,000 characters; the limit is 10,000,000" in ended.err
-    assert "1 documents added" in ended.out
+    assert "1 document added" in ended.out
     assert (tmp_path / "new.index" / "rejects.jsonl").stat().st_size > 50_000_000
 
 

@@ -90,6 +90,45 @@ def test_text_markdown_and_html_files_of_a_folder(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_settings_a_note_begins_with_are_no_text(tmp_path: Path, end: str) -> None:
+    lines = ["---", 'title: "Nemocnice: Motol"', "lang: cs-CZ", "tags: [a, b]", "---", "", "Text."]
+    note = write(tmp_path / "a.md", end.join(lines))
+    same = write(tmp_path / "b.md", "---\ntitle: One\n---\n# One\n\nText.")
+    other = write(tmp_path / "c.md", "---\ntitle: One\nlang: klingon\n...\n# Two\nText.")
+    rule = write(tmp_path / "d.md", "---\nA line between rules.\n---\nMore.")
+    only = write(tmp_path / "e.md", "---\ntitle: One\n---\n")
+    found, rejects = read(note, same, other, rule, only)
+    assert found == [
+        Document("a.md", "Text.", "Nemocnice: Motol", lang="cs"),
+        Document("b.md", "Text.", "One"),
+        Document("c.md", "# Two\nText.", "One"),
+        Document("d.md", "---\nA line between rules.\n---\nMore.", "d"),
+    ]
+    assert [reject.reason for reject in rejects] == ["the text is empty"]
+
+
+def test_text_files_say_what_they_are_written_in(tmp_path: Path) -> None:
+    page = (
+        '<meta http-equiv="Content-Type" content="text/html; charset={}"><title>Kůň</title><p>Žluť'
+    )
+    files = [
+        write(tmp_path / "a.txt", "Žluť".encode("utf-16")),
+        write(tmp_path / "b.txt", b"\xfe\xff" + "Žluť".encode("utf-16-be")),
+        write(tmp_path / "c.html", page.format("windows-1250").encode("cp1250")),
+        write(tmp_path / "d.html", page.format("windows-1250").encode()),  # it is UTF-8
+        *(
+            write(tmp_path / f"{name}.html", page.format(name).encode("cp1250"))
+            for name in ("klingon", "zlib", "ascii")
+        ),
+    ]
+    found, rejects = read(*files)
+    assert [(d.title, d.text) for d in found] == [("a", "Žluť"), ("b", "Žluť")] + [
+        ("Kůň", "Žluť")
+    ] * 2
+    assert [reject.reason for reject in rejects] == ["no UTF-8; save the file as UTF-8"] * 3
+
+
 def test_an_index_below_its_own_documents_is_not_read(tmp_path: Path) -> None:
     write(tmp_path / "a.txt", "text")
     for name in ("lock", "manifest.json", "rejects.jsonl"):
@@ -208,7 +247,7 @@ def test_a_large_text_file_is_told_to_be_large_not_damaged(tmp_path: Path) -> No
 
 
 def test_text_files_that_are_no_text_are_set_aside(tmp_path: Path) -> None:
-    files = [write(tmp_path / "a.txt", "ahoj".encode("utf-16")), write(tmp_path / "b.txt", b"a\n\xff"),
+    files = [write(tmp_path / "a.txt", "ahoj".encode("utf-16-le")), write(tmp_path / "b.txt", b"a\n\xff"),
              write(tmp_path / "c.txt", " \n")]  # fmt: skip
     found, rejects = read(*files)
     assert found == []
