@@ -134,9 +134,9 @@ def build(
         _resumable(),
         _bar("indexing", size, counted=size is None) as done,
     ):
-        documents = read_counted(sources, rejects, done if size else None)
+        documents = read_documents(sources, rejects, done if size else None)
         if recover is not None:
-            documents = itertools.chain(recover_counted(recover, _tell), documents)
+            documents = itertools.chain(recover_documents(recover, _tell), documents)
         report = build_index(
             output,
             documents,
@@ -278,9 +278,9 @@ def add(
         _resumable(),
         _bar("adding", size, counted=size is None) as done,
     ):
-        report = add_counted(
+        report = add_documents(
             index_path,
-            read_counted(sources, rejects, done if size else None),
+            read_documents(sources, rejects, done if size else None),
             named_encoder(settings.encoder),
             on_reject=rejects,
             progress=None if size else done,
@@ -325,7 +325,7 @@ def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
     )
     if not wanted:
         raise DocumentError("no id on standard input; nothing was deleted")
-    report = delete_counted(index_path, wanted)
+    report = delete_documents(index_path, wanted)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
     else:
