@@ -99,7 +99,7 @@ def load_array(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
         raise ValueError(
             f"{name}: an array {found.shape} of {found.dtype}; ({rows},) of {dtype} is expected"
         )
-    return found
+    return np.asarray(found)  # a memmap takes several times as long to be indexed
 
 
 class SegmentWriter:
@@ -248,10 +248,12 @@ class Store:
 
     def _by_segment(self, numbers: Iterable[int]) -> dict[int, list[int]]:
         grouped: dict[int, list[int]] = {}
+        end = int(self.document_bases[-1])
         for number in numbers:
-            if not 0 <= number < self.document_bases[-1]:
-                raise _damaged(f"document {number} of {self.document_bases[-1]} was asked for")
-            grouped.setdefault(self._segment(number), []).append(number)
+            if not 0 <= number < end:
+                raise _damaged(f"document {number} of {end} was asked for")
+            segment = self._segment(number) if len(self.databases) > 1 else 0
+            grouped.setdefault(segment, []).append(number)
         return grouped
 
     def _select(

@@ -339,11 +339,12 @@ def _named(folder: IndexFolder, best: _Best, wanted: int, mode: Mode, whole: boo
 
 def _hits(folder: IndexFolder, found: Sequence[_Found], offset: int) -> list[Hit]:
     documents = folder.store.documents([e.number for e in found if e.document is None])
+    records = folder.store.passages[[entry.row for entry in found]].tolist()
     hits = []
-    for rank, entry in enumerate(found, offset + 1):
+    for rank, (entry, (_, number, start, end, _)) in enumerate(
+        zip(found, records, strict=True), offset + 1
+    ):
         document = entry.document or documents[entry.number]
-        record = folder.store.passages[entry.row]
-        start, end = int(record["start"]), int(record["end"])
-        passage = Passage(document.id, int(record["number"]), document.text[start:end], start, end)
+        passage = Passage(document.id, number, document.text[start:end], start, end)
         hits.append(Hit(document, passage, entry.score, rank, entry.parts))
     return hits
