@@ -681,6 +681,24 @@ def test_many_judges_lose_nothing(grades: Path) -> None:
     assert {row[5] for row in written} == {"1"}
 
 
+def test_pages_that_share_a_file_lose_nothing(grades: Path) -> None:
+    pages = [Judgments(grades).open() for _ in range(4)]  # as of several processes
+
+    def judge(number: int) -> None:
+        for i in range(10):
+            pages[number].give(f"q{number}", Document(f"d{i}", "text"), "0")
+            pages[number].give(f"q{number}", Document(f"d{i}", "text"), "1")
+
+    threads = [threading.Thread(target=judge, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    written = rows(grades)[1:]
+    assert len(written) == 40 == len({row[0] for row in written})
+    assert {row[5] for row in written} == {"1"}
+
+
 def test_evaluation_reads_the_grades(judge: FlaskClient, grades: Path) -> None:
     from eval.dareczech import read_records
 

@@ -8,7 +8,9 @@ itself and moves it into place. At no moment is a half line or half a file left 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,9 +48,10 @@ class Judgments:
         """Read the file, or create it with its header. Raises DocumentError."""
         with self._lock:
             try:
-                if not self.path.exists():
-                    self._replace([HEADER])
-                self._read()
+                with _alone(self.path.parent):
+                    if not self.path.exists():
+                        self._replace([HEADER])
+                    self._read()
             except OSError as error:
                 raise self._trouble(error) from error
         return self
@@ -67,17 +70,21 @@ class Judgments:
         pair = _pair(query, document.id)
         with self._lock:
             try:
-                if self._seen != self._state():  # a person edited it, or another page writes to it
-                    self._read()
-                if pair not in self._labels:
-                    self._append(self._line(self._last_id + 1, pair, document, label))
-                    self._last_id += 1
-                elif self._labels[pair] != label:
-                    self._replace(self._with_label(pair, label))
-                self._labels[pair] = label
-                self._seen = self._state()
+                with _alone(self.path.parent):
+                    self._give(pair, document, label)
             except OSError as error:
                 raise self._trouble(error) from error
+
+    def _give(self, pair: Pair, document: Document, label: str) -> None:
+        if self._seen != self._state():  # a person edited it, or another page writes to it
+            self._read()
+        if pair not in self._labels:
+            self._append(self._line(self._last_id + 1, pair, document, label))
+            self._last_id += 1
+        elif self._labels[pair] != label:
+            self._replace(self._with_label(pair, label))
+        self._labels[pair] = label
+        self._seen = self._state()
 
     def _line(self, number: int, pair: Pair, document: Document, label: str) -> str:
         values = (str(number), *pair, flat(document.text), flat(document.title), label)
@@ -161,6 +168,26 @@ class Judgments:
 def flat(text: str) -> str:
     """One line with no tabs: the form quotes nothing. Every run of white space becomes a space."""
     return " ".join(text.split())
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other page writes to a file of this folder meanwhile, where the system can lock folders.
+
+    The file itself cannot be what is locked: a changed grade puts another in its place.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a network drive without locks
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def _pair(query: str, document_id: str) -> Pair:
