@@ -14,7 +14,10 @@ __all__ = ["account_of", "corpus_rows", "portable", "transformer_card"]
 # Told elsewhere in the card, or of the machine and not of the student.
 PRIVATE = ("corpora.", "held_out.", "cache", "run.device", "run.alarm.", "run.checkpoint_every")
 # Of a new body; where a model or its body is taken, they are not read.
-SHAPE = tuple(f"student.{key}" for key in ("architecture", "layers", "width", "heads", "pooling"))
+SHAPE = tuple(
+    f"student.{key}"
+    for key in ("architecture", "layers", "width", "embedding_width", "heads", "pooling")
+)
 
 
 def account_of(run: Path) -> dict[str, Any] | None:
