@@ -47,6 +47,7 @@ from indexer.manifest import (
     FileEntry,
     Manifest,
     checksum,
+    forbidden,
     read_manifest,
     refuse_links,
 )
@@ -165,6 +166,8 @@ class IndexFolder:
             lexical = _open_lexical(path, manifest, store)
         except FileNotFoundError:
             raise
+        except PermissionError as error:
+            raise forbidden(path, error) from error
         except (ValueError, OSError, sqlite3.Error) as error:  # numpy, SQLite, tantivy
             raise IndexFolderError(
                 f"{path}: damaged: {error}; see: tandem index verify {path}"

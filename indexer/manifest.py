@@ -30,6 +30,7 @@ __all__ = [
     "Manifest",
     "SegmentEntry",
     "checksum",
+    "forbidden",
     "read_manifest",
     "refuse_links",
 ]
@@ -125,6 +126,13 @@ def checksum(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def forbidden(path: Path, error: PermissionError) -> IndexFolderError:
+    """A file that this user may not read is not a damaged one."""
+    return IndexFolderError(
+        f"{error.filename or path}: this user may not read it; give them the right: chmod -R a+rX {path}"
+    )
+
+
 def read_manifest(path: Path) -> Manifest:
     """The newest commit's manifest. IndexFolderError when the folder is no index or the manifest lies."""
     file = path / MANIFEST
@@ -145,6 +153,8 @@ def read_manifest(path: Path) -> Manifest:
         raise IndexFolderError(
             f"{path}: not an index folder, it has no {MANIFEST}{unfinished}"
         ) from None
+    except PermissionError as error:
+        raise forbidden(path, error) from error
     except (OSError, ValueError, RecursionError) as error:
         raise IndexFolderError(
             f"{file}: damaged: {error}; see: tandem index verify {path}"

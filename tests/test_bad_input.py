@@ -139,6 +139,19 @@ def test_a_folder_that_is_no_index(run: Command, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["indexer.manifest._values", "indexer.folder.open_store"])
+def test_an_index_of_another_user_is_not_said_to_be_damaged(
+    run: Command, index: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refuse(*given: object) -> None:
+        raise PermissionError(13, "Permission denied", str(index / "manifest.json"))
+
+    monkeypatch.setattr(name, refuse)  # root, as which tests may run, is refused nothing
+    ended = run("search", "hospital", "-i", index)
+    assert ended.code == 1
+    assert "this user may not read it" in ended.err and "damaged" not in ended.err
+
+
 def test_an_index_that_stands_there_is_not_replaced_unasked(
     run: Command, tmp_path: Path, index: Path
 ) -> None:
