@@ -614,6 +614,8 @@ def test_only_the_page_itself_may_grade(judge: FlaskClient, grades: Path) -> Non
     assert judge.get("/judge").status_code == 405
     assert judge.post("/judge", data=fields | {"label": "2"}).status_code == 400
     assert judge.post("/judge", data=fields | {"id": "none"}).status_code == 404
+    for query in ("", " ", "???", "long " * 3000):
+        assert judge.post("/judge", data=fields | {"q": query}).status_code == 400
     assert len(rows(grades)) == 1
     back = judge.post(
         "/judge",
@@ -621,6 +623,10 @@ def test_only_the_page_itself_may_grade(judge: FlaskClient, grades: Path) -> Non
         headers={"Origin": "http://localhost"},
     )
     assert back.headers["Location"].startswith("/?q=a")
+    broken = fields | {"rank": "1\r\nX-Evil: 1", "back": "/?q=a\r\nSet-Cookie: a=b"}
+    answer = judge.post("/judge", data=broken)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/?q=aSet-Cookie:%20a=b")
+    assert "Set-Cookie" not in answer.headers and "X-Evil" not in answer.headers
 
 
 def test_without_judge_mode_there_is_nothing_to_grade(client: FlaskClient) -> None:

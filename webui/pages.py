@@ -176,8 +176,8 @@ def judge() -> ResponseReturnValue:
         raise NotFound("The page was not started in judge mode; see tandem serve --judge.")
     _from_this_page()
     found = shared.live.document(request.form.get("id", ""))
-    query = request.form.get("q", "")
-    if found is None or not query.strip():
+    query = read({"q": request.form.get("q")}, shared.limits, (), strict=False).query
+    if found is None:
         raise NotFound("The index has no document with this id; it may have been deleted.")
     label = request.form.get("label", "")
     shared.judgments.give(query, found, label)
@@ -186,8 +186,9 @@ def judge() -> ResponseReturnValue:
         return jsonify(label=label, judged=len(shared.judgments))
     back = urlsplit(request.form.get("back", ""))
     rank = request.form.get("rank", "")
+    place = f"#hit-{rank}" if rank.isdecimal() and len(rank) < 12 else ""
     # only the query string is taken over: the way back never leads to another site
-    return redirect(f"{url_for('pages.search')}?{back.query}#hit-{rank}", code=303)
+    return redirect(f"{url_for('pages.search')}?{back.query}{place}", code=303)
 
 
 def _from_this_page() -> None:
