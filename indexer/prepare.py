@@ -16,10 +16,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from configs.errors import IndexFolderError
 from indexer import languages
 from indexer.analysis import Analysis, analyse_all, analysed
 from indexer.journal import passage_key
@@ -162,6 +164,11 @@ def in_workers(
             while waiting:
                 done, future = waiting.popleft()
                 yield done, future.result()
+        except BrokenProcessPool as error:
+            raise IndexFolderError(
+                "a worker process ended before its work was done: it was killed, perhaps because memory ran "
+                "out; run this again: what was encoded is kept, and with --set threads=1 there are no workers"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

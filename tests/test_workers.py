@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,3 +132,52 @@ def test_what_a_transformer_reads_is_not_encoded_by_workers() -> None:
     settings = PassageSettings()
     assert indexer.build._task(settings, HashEncoder(16), 2).model is None
     assert indexer.build._task(settings, StaticEncoder.load(STUDENT), 0).model is None
+
+
+def gone(process: int) -> bool:
+    """Whether a process has ended; one whose parent has not asked for its exit code has."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize(
+    ("whom", "point", "at"),
+    [
+        ("parent", "batch read", 5),  # the workers have begun, nothing is encoded
+        ("parent", "batch encoded", 9),
+        ("worker", "batch prepared", 1),
+        ("worker", "batch encoded", 12),
+    ],
+)
+def test_a_kill_while_workers_encode_leaves_nothing_running_and_is_resumed(
+    tmp_path: Path, whom: str, point: str, at: int
+) -> None:
+    command = [sys.executable, str(Path(__file__).parent / "worker_driver.py"), str(tmp_path / "a")]
+    done = subprocess.run([*command, whom, point, str(at)], capture_output=True, text=True)
+    workers = json.loads(done.stdout.splitlines()[0])
+    assert 1 <= len(workers) <= 2
+    if whom == "parent":
+        assert done.returncode == -signal.SIGKILL
+    else:
+        assert done.returncode == 1, done.stderr
+        (line,) = done.stderr.strip().splitlines()
+        assert "a worker process ended" in line and "run this again" in line
+    until = time.monotonic() + 60
+    while not all(map(gone, workers)):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert not (tmp_path / "a/manifest.json").exists()
+    kept = (tmp_path / "a/journal/vectors.f32").stat().st_size // (4 * 256)
+    assert kept >= (at - 1) * (BATCH // 3) * (point == "batch encoded") // 2
+    items = documents(300)
+    report = build_index(tmp_path / "a", items, StaticEncoder.load(STUDENT), workers=2)
+    assert report.encoded >= report.passages - kept
+    assert report.encoded < report.passages or kept == 0
+    assert verify(tmp_path / "a") == []
+    build_index(tmp_path / "b", items, StaticEncoder.load(STUDENT))
+    first, second = rows(tmp_path / "a"), rows(tmp_path / "b")
+    assert first[0] == second[0] and first[2] == second[2]
+    assert (first[1] == second[1]).all()
