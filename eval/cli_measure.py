@@ -54,7 +54,7 @@ def encoder_options(command: F) -> F:
         "--encoder",
         "model",
         metavar="MODEL",
-        help="default (the student in the package), hash, a folder, or a sentence-transformers name. "
+        help="default and accurate (in the package), hash, a folder, or a sentence-transformers name. "
         "Default: the settings' encoder.model (default).",
     )(command)
 

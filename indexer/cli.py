@@ -87,7 +87,7 @@ def _loaded(config: str | None, changes: tuple[str, ...], encoder: str | None) -
 @click.option(
     "--encoder",
     metavar="MODEL",
-    help="default, hash, a folder, or a sentence-transformers name.  [default: default]",
+    help="default, accurate, hash, a folder, or a sentence-transformers name.  [default: default]",
 )
 @click.option(
     "--overwrite",
