@@ -52,8 +52,9 @@ def choose_factory(passages: int, dim: int = 256, gpu: bool = False) -> str:
     """The FAISS factory for a number of passages; measured by `python -m benchmarks.factories`.
 
     Flat up to 20,000: exact, nothing to train, about a millisecond a query. Beyond, sqrt(n) lists of
-    4-bit product codes, two dimensions a code, read with SIMD. At 256 dimensions on two cores, with the
-    codes of the vectors themselves:
+    4-bit product codes, two dimensions a code, read with SIMD. At 256 dimensions on two cores, on 2026-11-20
+    with the student before the one that ships and the codes of the vectors themselves (what is chosen now has
+    its recall, by the codes of differences, in benchmarks/results):
 
                   100,000: ms, recall at 10, MB      1,000,000
         Flat               5.7   1       98
