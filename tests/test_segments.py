@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from configs.errors import IndexFolderError
+from indexer.analysis import Analysis
+from indexer.lexical import LexicalIndex, LexicalWriter
 from indexer.manifest import SegmentEntry
 from indexer.schema import Document
 from indexer.segments import merge_tail
@@ -175,3 +177,21 @@ def test_the_connections_of_a_store_are_closed_with_it(
     for database in databases:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             database.execute("SELECT 1")
+
+
+def test_the_words_of_a_build_are_one_segment(tmp_path: Path) -> None:
+    writer = LexicalWriter(tmp_path / "words")  # each thread would leave one of its own
+    for row in range(2000):
+        writer.add(row, str(row), "en", {}, Analysis(f"word w{row}", f"word w{row}"))
+    writer.finish()
+    index = LexicalIndex(tmp_path / "words", ["en"], 0.3)
+    assert len(index) == 2000 and len(list((tmp_path / "words").glob("*.idx"))) == 1
+    assert [row for row, _ in index.search(["w7"], 3)[0]] == ["7"]
+
+
+def test_rows_of_one_language_have_one_number(tmp_path: Path, entries: list[SegmentEntry]) -> None:
+    folders = [tmp_path / entry.folder for entry in entries]
+    counts = [(entry.documents, entry.passages) for entry in entries]
+    store = Store(folders, counts, DIM, np.zeros(6, np.bool_))
+    numbers = store.languages_of(np.array([0, 1, 2, 3])).tolist()  # en, en, cs, en
+    assert numbers[0] == numbers[1] == numbers[3] != numbers[2]
