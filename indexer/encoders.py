@@ -20,7 +20,6 @@ import numpy as np
 from configs.errors import BackendError, ConfigError, MissingExtra
 from configs.settings import EncoderSettings
 from indexer.compact import CompactEncoder, is_compact
-from indexer.joined import JoinedEncoder
 from indexer.schema import Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
 
@@ -36,7 +35,7 @@ __all__ = [
     "open_encoder",
 ]
 
-# The students in the package, by the names that open them; `accurate` has both beside each other.
+# The students in the package, by the names that open them; `accurate` adds a transformer to `default`.
 STUDENT = Path(__file__).parent / "student"
 ACCURATE = Path(__file__).parent / "transformer"
 PACKAGED = {"default": STUDENT, "accurate": ACCURATE}
@@ -131,7 +130,7 @@ def open_encoder(
 ) -> Encoder:
     """The encoder that `model` names.
 
-    `default` is the static student in the package, `accurate` that and the transformer there, `hash` or
+    `default` is the static student in the package, `accurate` that with the transformer beside it, `hash` or
     `hash:DIM` the HashEncoder; a folder holds a static student, a compact transformer or a
     sentence-transformers model; anything else is a sentence-transformers name.
     Raises ConfigError for a folder that holds no model or a name that was mistyped, BackendError when a hub cannot be reached,
@@ -146,15 +145,13 @@ def open_encoder(
     if path.is_dir():
         if is_compact(path):
             given = {"query": query_prompt, "passage": passage_prompt}
-            compact = CompactEncoder.load(
+            return CompactEncoder.load(
                 path,
+                model if model in PACKAGED else "",
                 device=device,
                 prompts={kind: text for kind, text in given.items() if text is not None},
                 static=open_encoder,
             )
-            if model in PACKAGED:
-                return JoinedEncoder([compact, open_encoder()], "tandem-accurate", model)
-            return compact
         if _is_static(path):
             from indexer.static import StaticEncoder
 

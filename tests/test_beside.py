@@ -71,15 +71,15 @@ def run(settings: DistillSettings, tmp_path_factory: pytest.TempPathFactory) -> 
     return place
 
 
-def by_hand(run: Path, static: Path, texts: list[str]) -> np.ndarray:
-    """unit(unit(t) + s W), with t of the plain folder that sentence-transformers opens."""
+def by_hand(run: Path, static: Path, texts: list[str], factor: float = 1.0) -> np.ndarray:
+    """unit(unit(t) + factor s W), with t of the plain folder that sentence-transformers opens."""
     from safetensors.numpy import load_file
     from sentence_transformers import SentenceTransformer
 
     plain = SentenceTransformer(str(run / "model"), device="cpu")
     own = unit_rows(np.asarray(plain.encode(texts, show_progress_bar=False)))
     matrix = load_file(run / "model" / "beside.safetensors")["matrix"]
-    return unit_rows(own + open_encoder(str(static)).encode(texts) @ matrix)
+    return unit_rows(own + factor * open_encoder(str(static)).encode(texts) @ matrix)
 
 
 def test_the_sum_is_that_of_both_wherever_it_is_computed(
@@ -161,6 +161,27 @@ def test_what_cannot_stand_beside_is_told(
         distill(narrow, tmp_path / "narrow")
 
 
+def test_the_static_student_can_count_more(run: Path, static: Path, tmp_path: Path) -> None:
+    import tandem
+    from training.exporting import Export, export_student
+
+    tandem.main(
+        ["train", "export", str(run), "-o", str(tmp_path / "out"), "--bits", "16", "--beside", "2"]
+    )
+    one, two = by_hand(run, static, TEXTS, 1.0), by_hand(run, static, TEXTS, 2.0)
+    found = open_encoder(str(tmp_path / "out")).encode(TEXTS)
+    assert np.abs(found - two).max() < 2e-3 < np.abs(found - one).max()
+    plain = tmp_path / "plain"
+    (plain / "model").mkdir(parents=True)
+    for file in (run / "model").rglob("*"):
+        if file.is_file() and file.name != "beside.safetensors":
+            place = plain / "model" / file.relative_to(run / "model")
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(file.read_bytes())
+    with pytest.raises(ConfigError, match="no static student beside"):
+        export_student(plain, tmp_path / "other", Export("compact", beside=2.0), lambda _: None)
+
+
 def test_it_is_no_folder_of_sentence_transformers(run: Path, tmp_path: Path) -> None:
     from training.export_transformer import export_float, student_of
 
@@ -199,3 +220,18 @@ def test_passages_are_of_one_source_and_have_their_share() -> None:
     short = with_passages(pairs, 30, 0.25, seed=3, characters=3)
     assert all(len(text.split()) == 1 for text in short.sources[count:])
     assert with_passages(pairs, 0, 0.25, seed=3) is pairs
+
+
+def test_the_one_in_the_package_reads_languages_and_the_end_of_a_long_text() -> None:
+    encoder = open_encoder("accurate")
+    assert (encoder.dim, encoder.max_tokens) == (384, None)
+    english = ["The hospital is open.", "Our football team lost the match.", "The soup is too hot."]
+    czech = [
+        "Nemocnice je otevřená.",
+        "Naše fotbalové mužstvo prohrálo zápas.",
+        "Polévka je moc horká.",
+    ]
+    assert (encoder.encode(english) @ encoder.encode(czech).T).argmax(axis=1).tolist() == [0, 1, 2]
+    long = "The weather stays as it is. " * 60  # beyond what the transformer reads
+    ends = encoder.encode([long, long + "hospital " * 40])
+    assert ends[0] @ ends[1] < 0.99

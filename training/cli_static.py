@@ -118,6 +118,13 @@ def static(
     show_default=True,
     help="Even out the space: spreads to the power 1 - this, by the run's own corpora; 1 is whitening.",
 )
+@click.option(
+    "--beside",
+    type=click.FloatRange(0.0, 10.0),
+    default=1.0,
+    show_default=True,
+    help="A transformer beside a static student: let that one count so many times what it did in training.",
+)
 @click.option("--name", default="", help="What the student is called. Default: the folder's name.")
 @click.option(
     "--licences",
@@ -136,6 +143,7 @@ def export(
     bits: str | None,
     length_power: float,
     whiten: float,
+    beside: float,
     name: str,
     licences: Path | None,
     figures: Path | None,
@@ -153,6 +161,7 @@ def export(
         name,
         length_power,
         whiten,
+        beside,
         licences,
         figures,
     )

@@ -36,6 +36,7 @@ class Export:
     name: str = ""
     length_power: float = 1.0
     whiten: float = 0.0
+    beside: float = 1.0
     licences: Path | None = None
     figures: Path | None = None
 
@@ -102,6 +103,8 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
         from training.whitening import sampled_texts
 
         model = student_of(run)
+        if wanted.beside != 1.0:
+            _weigh(model, wanted.beside, run)
         account = account_of(run)
         facts: dict[str, Any] = {}
         texts: list[str] = []
@@ -117,11 +120,15 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
             drawn = {"settings": {"corpora": account["settings"]["corpora"], "seed": seed}}
             texts = sampled_texts(drawn, WHITENED, talk)
             facts["whiten"] = wanted.whiten
+        if wanted.beside != 1.0:
+            facts["beside"] = wanted.beside
         kept = "kept in float16"
         if bits != 16:
             kept = f"token vectors kept in {bits} bits and matrices in 8"
         if wanted.whiten:
             kept += f"; its space is evened out to the power {wanted.whiten} by {len(texts)} training sentences"
+        if wanted.beside != 1.0:
+            kept += f"; the static student beside it counts {wanted.beside} times what it did in training"
         card = _card(run, model, name, wanted, kept)
         near = export_compact(
             model,
@@ -138,6 +145,18 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
         raise ConfigError(
             f"{run}: is a compact student already; name the training folder, or --format"
         )
+
+
+def _weigh(model: SentenceTransformer, factor: float, run: Path) -> None:
+    """Let the static student beside `model` count `factor` times. Raises ConfigError where there is none."""
+    from training.beside import Beside
+
+    last: Any = model[-1]
+    if not isinstance(last, Beside):
+        raise ConfigError(
+            f"{run}: --beside {factor}: there is no static student beside this one; leave it at 1"
+        )
+    last.matrix.data.mul_(factor)
 
 
 def _for_others(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: Talk) -> None:
