@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo serve test check stress bench clean
+.PHONY: demo serve test check stress bench elasticsearch clean
 
 demo: .venv/base  ## build the bundled collection's index, and search it across languages
 	$(BIN)/python -m demo
@@ -24,6 +24,9 @@ stress: .venv/full  ## the slow suites: kills, full disks, readers beside a writ
 
 bench: .venv/bench  ## side by side with peers, on this machine
 	$(BIN)/python -m benchmarks
+
+elasticsearch: .venv/base  ## fetch the official Elasticsearch builds that the tests start, with Maven
+	$(BIN)/python -m demo.elasticsearch_node
 
 .venv/made:
 	$(PYTHON) -m venv .venv

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from demo import elasticsearch_node
 
 # One thread each: the models of the tests are tiny, and threads that wait for one another cost more
 # than they bring. Set before torch, FAISS or numpy is imported, and inherited by processes.
@@ -27,3 +33,32 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of shared data (set TANDEM_DATA)")
     return folder
+
+
+GIVEN = os.environ.get("TANDEM_TEST_ELASTICSEARCH", "")
+
+
+@pytest.fixture(scope="session", params=[GIVEN] if GIVEN else list(elasticsearch_node.JAVA))
+def elasticsearch_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A running Elasticsearch: the one that TANDEM_TEST_ELASTICSEARCH names, or a node of each version fetched."""
+    if GIVEN:
+        yield GIVEN
+        return
+    version = str(request.param)
+    if (reason := elasticsearch_node.missing(version)) is not None:
+        pytest.skip(f"{reason}; or set TANDEM_TEST_ELASTICSEARCH to the URL of a server")
+    with elasticsearch_node.running(version) as node:
+        yield node.url
+
+
+@pytest.fixture
+def elasticsearch_name(elasticsearch_url: str) -> Iterator[str]:
+    """A name no index has yet; what a test made under it is deleted at the end."""
+    name = f"tandem-test-{secrets.token_hex(6)}"
+    yield name
+    listed = f"{elasticsearch_url}/_cat/indices/{name}*?h=index&format=json&expand_wildcards=all"
+    with urllib.request.urlopen(listed, timeout=30) as answer:
+        found = [entry["index"] for entry in json.load(answer)]
+    for index in found:
+        request = urllib.request.Request(f"{elasticsearch_url}/{index}", method="DELETE")
+        urllib.request.urlopen(request, timeout=30).close()
