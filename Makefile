@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo serve test check stress bench elasticsearch clean
+.PHONY: demo serve test check docs stress bench elasticsearch clean
 
 demo: .venv/base  ## build the bundled collection's index, and search it across languages
 	$(BIN)/python -m demo
@@ -18,6 +18,9 @@ check: .venv/full  ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs:  ## write what docs/ holds that is made from the code
+	$(PYTHON) docs/make_tree.py
 
 stress: .venv/full  ## the slow suites: kills, full disks, readers beside a writer
 	$(BIN)/python -m pytest -q -m stress

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from configs.errors import DocumentError, TandemError
-from eval.inputs import lines, read_rows
+from eval.sentences.tables import lines, read_rows
 
 __all__ = ["Sizes", "make"]
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.errors import DocumentError
-from indexer.passages import sentences
+from indexer.text.passages import sentences
 
 __all__ = ["Collection", "data_folder", "prepare", "subset"]
 

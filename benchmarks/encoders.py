@@ -111,9 +111,10 @@ def _seconds(model: _Model, texts: Sequence[str]) -> float:
 def _models(folder: Path) -> list[_Model]:
     """All that are compared; Base is the last."""
     from configs.training import StudentSettings
-    from indexer.encoders import ACCURATE, STUDENT, open_encoder
-    from training.export_transformer import export_compact
-    from training.students import folder_of, new_body, open_model
+    from indexer.encoders.opening import ACCURATE, STUDENT, open_encoder
+    from training.export.transformer_student import export_compact
+    from training.models.opening import folder_of, open_model
+    from training.models.students import new_body
 
     found = [_opened("static student", "default", STUDENT)]
     if (ACCURATE / "config.json").is_file():
@@ -153,7 +154,7 @@ def _opened(name: str, model: str, folder: Path) -> _Model:
     import numpy as np
     from safetensors.numpy import load_file
 
-    from indexer.encoders import open_encoder
+    from indexer.encoders.opening import open_encoder
 
     tensors = load_file(folder / "model.safetensors")
     numbers = sum(

@@ -1,8 +1,8 @@
-"""Which FAISS factory at which size: what `indexer.dense.choose_factory` and `default_probes` stand on.
+"""Which FAISS factory at which size: what `indexer.search.dense.choose_factory` and `default_probes` stand on.
 
     python -m benchmarks.factories INDEX QUERIES --sizes 20000,100000 --factory Flat --factory HNSW32
 
-Each factory is trained on and filled with the first passages of an index, as `indexer.dense` does it, and
+Each factory is trained on and filled with the first passages of an index, as `indexer.search.dense` does it, and
 searched with held-out queries for 600 candidates, whose exact scores give the hundred that count.
 """
 
@@ -26,7 +26,7 @@ from configs.errors import TandemError
 
 if TYPE_CHECKING:
     from indexer.schema import Matrix
-    from indexer.store import Store
+    from indexer.storage.store import Store
 
 __all__ = ["study"]
 
@@ -37,7 +37,7 @@ def study(
     vectors: Matrix, asked: Matrix, factories: Sequence[str], probes: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
     """One record a factory and number of probes: build seconds, MB, recall at 10, milliseconds a query."""
-    from indexer.dense import read_ann, write_ann
+    from indexer.search.dense import read_ann, write_ann
 
     exact = _exact(vectors, asked)
     for factory in factories:

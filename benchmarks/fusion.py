@@ -17,10 +17,10 @@ import numpy as np
 from benchmarks import judged
 from benchmarks.judged import Collection
 from configs.settings import FusionSettings, SearchSettings
-from eval.metrics import measure_run, parse_measures
-from eval.statistics import Paired, paired
+from eval.ranking.metrics import measure_run, parse_measures
+from eval.ranking.statistics import Paired, paired
 from indexer.build import build_index
-from indexer.encoders import open_encoder
+from indexer.encoders.opening import open_encoder
 from indexer.schema import Encoder
 from retriever.retriever import Retriever
 

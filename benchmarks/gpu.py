@@ -44,8 +44,8 @@ def _faiss(folder: str, query_file: str, count: int) -> dict[str, Any]:
     """The same vectors in the same kinds of index on the CPU and on every GPU."""
     import numpy as np
 
-    from indexer.dense import choose_factory
     from indexer.folder import IndexFolder
+    from indexer.search.dense import choose_factory
     from indexer.threads import faiss
 
     module = faiss()
@@ -84,7 +84,7 @@ def _faiss(folder: str, query_file: str, count: int) -> dict[str, Any]:
 
 
 def _encoding(file: str, device: str) -> dict[str, float]:
-    from indexer.encoders import open_encoder
+    from indexer.encoders.opening import open_encoder
 
     encoder = open_encoder(_MODEL, device=device)
     taken = texts(file)[: 20_000 if device == "cuda" else 500]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from configs.errors import DocumentError
 from indexer.schema import Document
-from indexer.sources import Reject, read_documents
+from indexer.text.sources import Reject, read_documents
 
 __all__ = ["documents", "queries", "texts"]
 

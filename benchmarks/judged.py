@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.passages import sentences
 from indexer.schema import Document
-from indexer.sources import read_documents
+from indexer.text.passages import sentences
+from indexer.text.sources import read_documents
 
 __all__ = [
     "Collection",

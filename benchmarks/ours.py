@@ -34,7 +34,7 @@ def build(
     """From a JSONL file to a committed index folder, as `tandem index build` does it."""
     from configs.settings import DenseSettings
     from indexer.build import build_index
-    from indexer.encoders import open_encoder
+    from indexer.encoders.opening import open_encoder
     from indexer.threads import cores
 
     shutil.rmtree(folder, ignore_errors=True)

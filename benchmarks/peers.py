@@ -34,7 +34,7 @@ def run(
     peer: str, file: str, folder: str, encoder: str, query_file: str, count: int
 ) -> dict[str, Any]:
     """Build from the file, search every query; both in this process."""
-    from indexer.encoders import open_encoder
+    from indexer.encoders.opening import open_encoder
 
     shutil.rmtree(folder, ignore_errors=True)
     Path(folder).mkdir(parents=True)

@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks import judged
 from benchmarks.collection import data_folder
 from configs.errors import TandemError
-from eval import costra, sts, tatoeba
-from eval.encoding import Remembering, encoded
-from indexer.encoders import open_encoder
+from eval.sentences import costra, sts, tatoeba
+from eval.sentences.encoding import Remembering, encoded
+from indexer.encoders.opening import open_encoder
 from indexer.schema import Encoder
 
 __all__ = ["figures", "main", "reciprocal_rank", "table"]

@@ -12,10 +12,10 @@ import click
 
 from configs.errors import TandemError
 from indexer.build import add_documents, build_index
-from indexer.encoders import open_encoder
+from indexer.encoders.opening import open_encoder
 from indexer.folder import read_manifest
-from indexer.rejects import RejectLog
-from indexer.sources import read_documents
+from indexer.text.rejects import RejectLog
+from indexer.text.sources import read_documents
 from retriever.retriever import Retriever
 from retriever.snippets import snippet
 

@@ -27,9 +27,9 @@ from eval.cli_measure import (
 from eval.cli_options import counter
 
 if TYPE_CHECKING:
-    from eval.bitext import Mined, Quality, Split
-    from eval.margin import Margin, Retrieval
-    from eval.mining import Sentences
+    from eval.sentences.bucc import Mined, Quality, Split
+    from eval.sentences.margin import Margin, Retrieval
+    from eval.sentences.mining import Sentences
     from indexer.schema import Document, Encoder
 
 __all__ = ["bitext"]
@@ -115,9 +115,9 @@ def mine(
     SOURCE and TARGET are text files of a sentence a line (plain, .gz, .xz), or index folders that are
     there already. Vectors and texts stay on disk: millions of sentences need little memory.
     """
-    from eval.margin import Pairs
-    from eval.mining import BLOCK, write_pairs
-    from eval.mining import mine as mined_pairs
+    from eval.sentences.margin import Pairs
+    from eval.sentences.mining import BLOCK, write_pairs
+    from eval.sentences.mining import mine as mined_pairs
 
     begin = time.perf_counter()
     codes = _two(langs)
@@ -224,9 +224,9 @@ def bucc(
     de-en.test.gold. Without --train and --threshold the threshold is chosen on TEST itself, which is an
     upper bound and is said so.
     """
-    from eval.bitext import best_threshold, quality, read_split, write_gold
-    from eval.encoding import Remembering
-    from eval.inputs import data_file
+    from eval.sentences.bucc import best_threshold, quality, read_split, write_gold
+    from eval.sentences.encoding import Remembering
+    from eval.sentences.tables import data_file
 
     if train is not None and threshold is not None:
         raise ConfigError("--train chooses the threshold and --threshold gives it; leave one out")
@@ -352,7 +352,7 @@ def _mined(
 
     `file`: where FAISS indexes of this factory are written; None: the folders' own are of it.
     """
-    from eval.mining import BLOCK, identified, mine, with_factory
+    from eval.sentences.mining import BLOCK, identified, mine, with_factory
 
     source, target = sides
     if file is not None:
@@ -379,7 +379,7 @@ def _sentences(
     path: str, place: Path, encoder: Encoder | None, model: str, lang: str, ids: bool, factory: str
 ) -> Sentences:
     """An index folder's sentences; a text file is made into one first."""
-    from eval.mining import as_documents, first_of_each, live_sentences, read_sentences
+    from eval.sentences.mining import as_documents, first_of_each, live_sentences, read_sentences
     from indexer.folder import IndexFolder
 
     if Path(path).is_dir():
@@ -414,10 +414,10 @@ def _built(
 ) -> Sentences:
     """The index folder at `place`: the one of an earlier call with the same input, or a new one."""
     from configs.settings import DenseSettings, PassageSettings
-    from eval.mining import LONGEST, live_sentences
+    from eval.sentences.mining import LONGEST, live_sentences
     from indexer.build import build_index
     from indexer.folder import IndexFolder
-    from indexer.sources import Reject
+    from indexer.text.sources import Reject
 
     made_of = {"input": fingerprint, "encoder": encoder.fingerprint, "factory": factory}
     note = place.with_name(f"{place.name}.json")

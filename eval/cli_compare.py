@@ -27,8 +27,8 @@ from eval.cli_options import (
 from eval.cli_relevance import check_task, describe, show
 
 if TYPE_CHECKING:
-    from eval.systems import Spec
-    from eval.topics import Query
+    from eval.formats.topics import Query
+    from eval.ranking.systems import Spec
     from indexer.schema import Ranking
     from retriever.retriever import Retriever
 
@@ -39,7 +39,7 @@ SYSTEMS = click.argument("systems", nargs=-1, required=True, metavar="SYSTEM SYS
 
 def _specs(systems: tuple[str, ...]) -> list[Spec]:
     from configs.load import names
-    from eval.systems import parse_spec
+    from eval.ranking.systems import parse_spec
 
     if len(systems) < 2:
         raise click.UsageError(
@@ -81,9 +81,9 @@ def compare(
     A SYSTEM is a TREC run, an index folder, or a way to search INDEX: a mode (hybrid, dense, lexical), a
     YAML file of settings, or KEY=VALUE[,KEY=VALUE...]. The others are held against the first.
     """
-    from eval.relevance import check_run, join_index, measure_system, measures_for
-    from eval.systems import named
-    from eval.trec import read_run
+    from eval.formats.trec import read_run
+    from eval.ranking.relevance import check_run, join_index, measure_system, measures_for
+    from eval.ranking.systems import named
 
     specs = _specs(systems)
     place = _first_index(specs, asked.index_path)
@@ -152,10 +152,10 @@ def churn(
     Every further system is held against the first, by overlap@k and rank-biased overlap (RBO); 1 is no
     change.
     """
-    from eval.churn import churn as differences
-    from eval.report_markdown import pipes
-    from eval.systems import named
-    from eval.topics import read_queries
+    from eval.formats.topics import read_queries
+    from eval.ranking.churn import churn as differences
+    from eval.ranking.report_markdown import pipes
+    from eval.ranking.systems import named
 
     specs = _specs(systems)
     asked = read_queries(Path(queries))
@@ -213,8 +213,8 @@ def _run(
     config: str | None,
     changes: tuple[str, ...],
 ) -> dict[str, Ranking]:
-    from eval.relevance import retrieve
-    from eval.trec import read_run
+    from eval.formats.trec import read_run
+    from eval.ranking.relevance import retrieve
 
     if spec.kind == "run":
         run, _ = read_run(Path(spec.path))

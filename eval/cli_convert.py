@@ -44,8 +44,8 @@ def convert(
     JUDGMENTS is a DaReCzech file, TREC or BEIR qrels, or a BEIR folder; OUT a folder for BEIR, a file
     for TREC. DaReCzech's labels become grades (0 to 4), and its documents, one for each url, the corpus.
     """
-    from eval import beir, trec
-    from eval.judgments import read_judgments
+    from eval.formats import beir, trec
+    from eval.formats.judgments import read_judgments
     from indexer.schema import Document
 
     found = read_judgments(

@@ -17,7 +17,7 @@ from configs.options import config_options, json_option
 from configs.settings import Settings
 
 if TYPE_CHECKING:
-    from eval.inputs import DataFile
+    from eval.sentences.tables import DataFile
     from indexer.schema import Encoder
 
 __all__ = [
@@ -82,7 +82,7 @@ def the_encoder(
     changes: Sequence[str],
 ) -> Encoder:
     """The encoder that the options name, opened. Raises ConfigError when both MODEL and INDEX are given."""
-    from indexer.encoders import open_encoder
+    from indexer.encoders.opening import open_encoder
     from indexer.folder import read_manifest
 
     settings = load(Settings, config, changes).encoder

@@ -18,11 +18,11 @@ from configs.errors import ConfigError, DocumentError
 from configs.options import config_options
 
 if TYPE_CHECKING:
-    from eval.judgments import Judgments
-    from eval.relevance import Known, Task
-    from eval.report import Report
-    from eval.systems import Spec
-    from eval.topics import Query
+    from eval.formats.judgments import Judgments
+    from eval.formats.topics import Query
+    from eval.ranking.relevance import Known, Task
+    from eval.ranking.report import Report
+    from eval.ranking.systems import Spec
     from indexer.folder import IndexFolder
     from indexer.schema import Ranking
     from retriever.retriever import Retriever
@@ -173,7 +173,7 @@ def open_retriever(index_path: str, config: str | None, changes: Sequence[str]) 
     """
     from configs.load import load
     from configs.settings import Settings
-    from eval.encoding import Remembering
+    from eval.sentences.encoding import Remembering
     from indexer.folder import IndexFolder
     from retriever.retriever import Retriever
 
@@ -199,8 +199,8 @@ class Bench:
 
 def open_bench(asked: Asked, retriever: Retriever | None) -> Bench:
     """Read judgments, check them against the index, and find the queries' languages."""
-    from eval.judgments import read_judgments
-    from eval.relevance import join_index
+    from eval.formats.judgments import read_judgments
+    from eval.ranking.relevance import join_index
 
     disagreeing: Any = asked.disagreeing  # click has checked it
     judgments = read_judgments(
@@ -219,7 +219,7 @@ def open_bench(asked: Asked, retriever: Retriever | None) -> Bench:
 
 def languages_of(queries: Mapping[str, Query]) -> dict[str, str]:
     """Each query's language: as given, else detected; empty where it cannot be told."""
-    from indexer import languages
+    from indexer.text import languages
 
     open_ones = [query for query, entry in queries.items() if not entry.lang]
     detected = languages.detect([queries[query].text for query in open_ones])
@@ -229,7 +229,7 @@ def languages_of(queries: Mapping[str, Query]) -> dict[str, str]:
 
 def ranked(retriever: Retriever, bench: Bench, asked: Asked, label: str) -> dict[str, Ranking]:
     """The rankings of every judged query, for the task."""
-    from eval.relevance import rerank, retrieve
+    from eval.ranking.relevance import rerank, retrieve
 
     queries = bench.judgments.queries
     with counter(len(queries), label) as step:
@@ -296,8 +296,8 @@ def spec_retriever(
 
 def write_reports(report: Report, paths: Sequence[str]) -> None:
     """Write each, and say so."""
-    from eval.report import write
+    from eval.ranking.report_files import write_report
 
     for path in paths:
-        write(report, Path(path))
+        write_report(report, Path(path))
         say(f"report written to {path}")

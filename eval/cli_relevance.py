@@ -26,8 +26,8 @@ from eval.cli_options import (
 )
 
 if TYPE_CHECKING:
-    from eval.relevance import System, Task
-    from eval.report import Report
+    from eval.ranking.relevance import System, Task
+    from eval.ranking.report import Report
 
 __all__ = ["relevance"]
 
@@ -74,8 +74,8 @@ def relevance(
     searches the whole index; with --task rerank only its judged documents are put in order, as
     DaReCzech's published P@10 does. With --run a TREC run is measured instead.
     """
-    from eval.relevance import check_run, measure_system, measures_for
-    from eval.trec import read_run, write_run
+    from eval.formats.trec import read_run, write_run
+    from eval.ranking.relevance import check_run, measure_system, measures_for
 
     if asked.index_path is None and run_path is None:
         raise click.UsageError("name an index to search with -i INDEX, or a run with --run RUN")
@@ -125,7 +125,7 @@ def describe(
     systems: list[System], bench: Bench, notes: tuple[str, ...], level: float = 0.95
 ) -> Report:
     """The report of these systems, with every document named that a list shows."""
-    from eval.report import Measured, make_report, versions
+    from eval.ranking.report import Measured, make_report, versions
 
     documents = dict(bench.known.documents) if bench.known else {}
     if bench.folder is not None:
@@ -145,8 +145,8 @@ def describe(
 
 def show(report: Report, as_json: bool) -> None:
     """The figures, on stdout."""
-    from eval.report import as_json as to_json
-    from eval.report_markdown import comparison_table, figures
+    from eval.ranking.report import as_json as to_json
+    from eval.ranking.report_markdown import comparison_table, figures
 
     if as_json:
         click.echo(to_json(report), nl=False)
@@ -167,9 +167,9 @@ def _holds(
     max_unknown: float,
 ) -> bool:
     """Whether `system` is as good as the run at `path`; says which queries are not."""
-    from eval.compare import losses
-    from eval.relevance import check_run, measure_system
-    from eval.trec import read_run
+    from eval.formats.trec import read_run
+    from eval.ranking.comparison import losses
+    from eval.ranking.relevance import check_run, measure_system
 
     run, tag = read_run(Path(path))
     check_task(tag, system.task, path)

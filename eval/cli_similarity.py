@@ -24,7 +24,7 @@ from eval.cli_measure import (
 from eval.cli_speed import curve, speed
 
 if TYPE_CHECKING:
-    from eval.bias import Pool
+    from eval.sentences.bias import Pool
 
 __all__ = ["bias", "bitext", "costra", "curve", "paraphrase", "probe", "speed", "sts", "tatoeba"]
 
@@ -41,9 +41,9 @@ def tatoeba(files: tuple[str, ...], columns: str | None, as_json: bool, **which:
     FILE holds a sentence and its translation in each line. A sentence is right when its nearest one of
     the other column, by cosine over the whole file, is its own translation.
     """
-    from eval.encoding import Remembering, encoded
-    from eval.inputs import data_file, stem
-    from eval.tatoeba import accuracy, macro, read_pairs
+    from eval.sentences.encoding import Remembering, encoded
+    from eval.sentences.tables import data_file, stem
+    from eval.sentences.tatoeba import accuracy, macro, read_pairs
 
     sets = [read_pairs(path, split_columns(columns)) for path in files]
     encoder = Remembering(the_encoder(**which))
@@ -83,9 +83,9 @@ def sts(
 
     FILE holds two sentences and people's grade of their likeness in each line (any scale).
     """
-    from eval.encoding import Remembering, encoded
-    from eval.inputs import data_file
-    from eval.sts import across, correlation, cosines, read_graded
+    from eval.sentences.encoding import Remembering, encoded
+    from eval.sentences.sts import across, correlation, cosines, read_graded
+    from eval.sentences.tables import data_file
 
     alone = [read_graded(path, split_columns(columns)) for path in files]
     sets = list(alone)
@@ -148,9 +148,9 @@ def bias(
     if is_pool:
         _pool_bias(files, columns, pivot, limit, as_json, which)
         return
-    from eval.bias import language_bias
-    from eval.inputs import data_file
-    from eval.sts import across, read_graded
+    from eval.sentences.bias import language_bias
+    from eval.sentences.sts import across, read_graded
+    from eval.sentences.tables import data_file
 
     alone = [read_graded(path, split_columns(columns)) for path in files]
     crossed = [across(one, other) for one in alone for other in alone if one is not other]
@@ -176,9 +176,9 @@ def _pool_bias(
     as_json: bool,
     which: dict[str, Any],
 ) -> None:
-    from eval.bias import aligned_pool, pool_precision, read_pool
-    from eval.encoding import encoded
-    from eval.inputs import data_file
+    from eval.sentences.bias import aligned_pool, pool_precision, read_pool
+    from eval.sentences.encoding import encoded
+    from eval.sentences.tables import data_file
 
     named = [_language_and_path(file) for file in files]
     if len(files) == 1 and not named[0][0]:
@@ -244,9 +244,9 @@ def _first_meanings(pool: Pool, limit: int) -> Pool:
 @encoder_options
 def costra(data: str | None, raw: bool, as_json: bool, **which: Any) -> None:
     """Costra 1.1: geometry of Czech sentence vectors, in per cent of people's judgments kept."""
-    from eval import costra as measure
-    from eval.encoding import encoded
-    from eval.inputs import data_file
+    from eval.sentences import costra as measure
+    from eval.sentences.encoding import encoded
+    from eval.sentences.tables import data_file
 
     path = data or measure.bundled()
     sentences = measure.read(path)
@@ -285,10 +285,10 @@ def paraphrase(
     """
     import numpy as np
 
-    from eval.encoding import encoded
-    from eval.inputs import data_file
-    from eval.paraphrase import Labelled, paraphrases, read_labelled
-    from eval.sts import cosines
+    from eval.sentences.encoding import encoded
+    from eval.sentences.paraphrase import Labelled, paraphrases, read_labelled
+    from eval.sentences.sts import cosines
+    from eval.sentences.tables import data_file
 
     test = read_labelled(file, split_columns(columns))
     chosen = read_labelled(train, split_columns(columns)) if train else None
@@ -345,9 +345,9 @@ def probe(
 
     FILE holds a label and a text in each line.
     """
-    from eval.encoding import encoded
-    from eval.inputs import data_file
-    from eval.probe import cross_validated, held_out, read_classified
+    from eval.sentences.encoding import encoded
+    from eval.sentences.probe import cross_validated, held_out, read_classified
+    from eval.sentences.tables import data_file
 
     if strength <= 0:
         raise ConfigError(f"--strength {strength:g}: it must be above 0")

@@ -118,7 +118,7 @@ def _latency(name: str, found: Any) -> list[str]:
 
 def _index(path: str, documents: str, encoder: Encoder) -> dict[str, Any]:
     from indexer.build import build_index
-    from indexer.sources import Reject, read_documents
+    from indexer.text.sources import Reject, read_documents
 
     rejects: list[Reject] = []
     start = time.perf_counter()
@@ -139,7 +139,7 @@ def _index(path: str, documents: str, encoder: Encoder) -> dict[str, Any]:
 
 
 def _read_queries(path: str, count: int) -> list[str]:
-    from eval.inputs import lines, read_rows
+    from eval.sentences.tables import lines, read_rows
 
     if ".jsonl" in Path(path).name:
         return [row.values[0] for row in read_rows(path, ("text",))][:count]
@@ -201,8 +201,8 @@ def curve(
     Each is trained by `tandem train` in its own process; a student that was trained by the same command
     on the same pairs is not trained again, so a curve that was interrupted goes on.
     """
-    from eval import curve as measure
-    from eval.inputs import data_file, lines
+    from eval.sentences import curve as measure
+    from eval.sentences.tables import data_file, lines
 
     if not tatoeba and not sts:
         raise ConfigError("give --tatoeba or --sts: a curve needs something to measure on")
@@ -235,10 +235,10 @@ def _figures(
     student: str, tatoeba: Sequence[str], sts: Sequence[str]
 ) -> tuple[float | None, float | None]:
     """Mean Tatoeba accuracy and mean Spearman of a student; None where there is no file."""
-    from eval.encoding import encoded
-    from eval.sts import correlation, cosines, read_graded
-    from eval.tatoeba import accuracy, read_pairs
-    from indexer.encoders import open_encoder
+    from eval.sentences.encoding import encoded
+    from eval.sentences.sts import correlation, cosines, read_graded
+    from eval.sentences.tatoeba import accuracy, read_pairs
+    from indexer.encoders.opening import open_encoder
 
     inner = Path(student) / "model"  # where the trainer's own run folders keep the student
     encoder = open_encoder(str(inner) if inner.is_dir() else student)

@@ -26,8 +26,8 @@ from eval.cli_options import (
 
 if TYPE_CHECKING:
     from configs.settings import SearchSettings
-    from eval.metrics import Measure
-    from eval.tune import Candidate, Tuned
+    from eval.ranking.metrics import Measure
+    from eval.ranking.tuning import Candidate, Tuned
     from retriever.retriever import Retriever
 
 __all__ = ["tune"]
@@ -63,10 +63,10 @@ def tune(
     the whole interval of the gain over the current settings lies above 0 and the result is not below
     what words alone or meaning alone reach. Without a win no profile is written and the exit code is 1.
     """
-    from eval.relevance import measures_for
-    from eval.sides import remembering
-    from eval.tune import candidates
-    from eval.tune import tune as choose
+    from eval.ranking.relevance import measures_for
+    from eval.ranking.remembered_sides import remembering
+    from eval.ranking.tuning import candidates
+    from eval.ranking.tuning import tune as choose
     from retriever.retriever import Retriever
 
     if asked.index_path is None:
@@ -109,8 +109,8 @@ def _measured(
     asked: Asked,
 ) -> tuple[dict[Candidate, dict[str, float]], dict[str, dict[str, float]]]:
     """Every candidate's value on every query, and the gates'."""
-    from eval.relevance import measure_system
-    from eval.tune import settings_of
+    from eval.ranking.relevance import measure_system
+    from eval.ranking.tuning import settings_of
 
     def values(settings: SearchSettings) -> dict[str, float]:
         run = ranked(retriever.with_settings(settings), bench, asked, "")
@@ -159,8 +159,8 @@ def _record(
 
 
 def _text(found: dict[str, Any]) -> str:
-    from eval.report_markdown import pipes
-    from eval.statistics import shown_p
+    from eval.ranking.report_markdown import pipes
+    from eval.ranking.statistics import shown_p
 
     rows = []
     for name, pair in found["against"].items():

@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from configs.errors import DocumentError, IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
-from indexer.analysis import analyse_all
-from indexer.dense import choose_factory, gpus, write_ann
 from indexer.folder import (
     IndexFolder,
     commit,
@@ -32,9 +30,12 @@ from indexer.folder import (
     reached,
     sweep,
 )
-from indexer.journal import Journal
-from indexer.lexical import LexicalWriter
-from indexer.manifest import (
+from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
+from indexer.schema import Document, Encoder
+from indexer.search.dense import choose_factory, gpus, write_ann
+from indexer.search.lexical import LexicalWriter
+from indexer.storage.journal import Journal
+from indexer.storage.manifest import (
     FORMAT,
     DenseEntry,
     EncoderEntry,
@@ -42,12 +43,11 @@ from indexer.manifest import (
     SegmentEntry,
     read_manifest,
 )
-from indexer.passages import passage_texts
-from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
-from indexer.schema import Document, Encoder
-from indexer.segments import merge_tail
-from indexer.sources import OnReject, Reject, check_document
-from indexer.store import SegmentWriter, Store, content_hash
+from indexer.storage.segments import merge_tail
+from indexer.storage.store import SegmentWriter, Store, content_hash
+from indexer.text.analysis import analyse_all
+from indexer.text.passages import passage_texts
+from indexer.text.sources import OnReject, Reject, check_document
 from indexer.threads import cores
 
 __all__ = ["Report", "add_documents", "build_index", "compact", "delete_documents"]
@@ -252,7 +252,7 @@ class _Unloaded:
 
 def _task(settings: PassageSettings, encoder: Encoder, workers: int) -> Task:
     """What workers are to do. All that is under way at a time is one batch of the journal: see `in_workers`."""
-    from indexer.static import StaticEncoder
+    from indexer.encoders.static_encoder import StaticEncoder
 
     model = encoder.folder if workers > 0 and isinstance(encoder, StaticEncoder) else None
     share = max(1, BATCH // (workers + 1))

@@ -18,8 +18,8 @@ from configs.options import config_options, json_option
 if TYPE_CHECKING:
     from configs.settings import Settings
     from indexer.build import Report
-    from indexer.rejects import RejectLog
     from indexer.schema import Encoder
+    from indexer.text.rejects import RejectLog
 
 __all__ = ["index"]
 
@@ -58,7 +58,7 @@ def _workers() -> int:
 
 
 def _encoder(settings: Settings) -> Encoder:
-    from indexer.encoders import open_encoder
+    from indexer.encoders.opening import open_encoder
 
     return open_encoder(**dataclasses.asdict(settings.encoder))
 
@@ -124,7 +124,7 @@ def build(
         )
     settings = _loaded(config, changes, encoder)
     from indexer.build import build_index
-    from indexer.sources import count_bytes, read_documents
+    from indexer.text.sources import count_bytes, read_documents
     from indexer.verify import recover_documents
 
     # Bytes of the sources, where they can be counted beforehand; documents otherwise.
@@ -178,7 +178,7 @@ def _tell(line: str) -> None:
 def _set_aside(index_path: str, strict: bool) -> Iterator[RejectLog]:
     """Where rejects go; they are written beside the index once its commit is made."""
     from configs.errors import DocumentError
-    from indexer.rejects import RejectLog
+    from indexer.text.rejects import RejectLog
 
     rejects = RejectLog(Path(index_path) / "rejects.jsonl", strict)
     try:
@@ -267,9 +267,9 @@ def add(
 ) -> None:
     settings = _loaded(config, changes, None)
     from indexer.build import add_documents
-    from indexer.encoders import named_encoder
-    from indexer.manifest import read_manifest
-    from indexer.sources import count_bytes, read_documents
+    from indexer.encoders.opening import named_encoder
+    from indexer.storage.manifest import read_manifest
+    from indexer.text.sources import count_bytes, read_documents
 
     read_manifest(Path(index_path))
     size = count_bytes(sources) or None
@@ -339,8 +339,8 @@ def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
 @json_option
 def info(index_path: str, as_json: bool) -> None:
     """Show what an index holds and how it was made."""
-    from indexer import languages
-    from indexer.manifest import read_manifest
+    from indexer.storage.manifest import read_manifest
+    from indexer.text import languages
 
     path = Path(index_path)
     manifest = read_manifest(path)
@@ -420,7 +420,7 @@ def compact(index_path: str, as_json: bool, config: str | None, changes: tuple[s
     """Rewrite an index without its deleted documents, as one segment. Nothing is encoded again."""
     settings = _loaded(config, changes, None)
     from indexer.build import compact as rewrite
-    from indexer.manifest import read_manifest
+    from indexer.storage.manifest import read_manifest
 
     manifest = read_manifest(Path(index_path))
     with _bar("compacting", manifest.documents, counted=True) as done:

@@ -1,11 +1,11 @@
 """An index folder: one commit of it opened for reading, and the steps that make the next commit.
 
     manifest.json            the commit: what there is, with every file's size and SHA-256
-    segment-N/               documents, passages, vectors that commit N added (indexer.store)
+    segment-N/               documents, passages, vectors that commit N added (indexer.storage.store)
     lexical-N/               tantivy's files as of commit N
     dense-N.faiss            the approximate index, when there is one
     deleted-N.npy            a mark on each row that is deleted
-    journal/                 what an unfinished build has encoded (indexer.journal)
+    journal/                 what an unfinished build has encoded (indexer.storage.journal)
     rejects.jsonl            input that the last build or add set aside
     lock, lock.json          held by the one writer; who that is
 
@@ -38,11 +38,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
-from indexer.bm25 import RankBM25Index
-from indexer.dense import DenseIndex
-from indexer.encoders import open_encoder
-from indexer.lexical import LexicalIndex
-from indexer.manifest import (
+from indexer.encoders.opening import open_encoder
+from indexer.schema import Document, Encoder, Index, Where
+from indexer.search.bm25 import RankBM25Index
+from indexer.search.dense import DenseIndex
+from indexer.search.lexical import LexicalIndex
+from indexer.storage.manifest import (
     MANIFEST,
     FileEntry,
     Manifest,
@@ -51,9 +52,8 @@ from indexer.manifest import (
     read_manifest,
     refuse_links,
 )
-from indexer.passages import passage_texts
-from indexer.schema import Document, Encoder, Index, Where
-from indexer.store import Store, load_array
+from indexer.storage.store import Store, load_array
+from indexer.text.passages import passage_texts
 from indexer.threads import faiss
 
 __all__ = [
@@ -221,7 +221,7 @@ class IndexFolder:
 
     def check_where(self, where: Where | None) -> None:
         """Raises ConfigError for a filter on a language nobody knows."""
-        from indexer import languages
+        from indexer.text import languages
 
         if where is not None:
             languages.check(where.langs)
@@ -253,7 +253,7 @@ def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:
     weight = manifest.lexical.word_weight
     if manifest.lexical.backend == "tantivy":
         return LexicalIndex(path / manifest.lexical_folder, langs, weight)
-    from indexer.analysis import analyse
+    from indexer.text.analysis import analyse
 
     def analysed() -> Iterator[tuple[int, Any]]:
         for document, _, row, count in store.live():

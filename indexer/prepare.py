@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import IndexFolderError
-from indexer import languages
-from indexer.analysis import Analysis, analyse_all, analysed
-from indexer.journal import passage_key
-from indexer.passages import passage_texts, split
 from indexer.schema import Document, Encoder, Matrix
+from indexer.storage.journal import passage_key
+from indexer.text import languages
+from indexer.text.analysis import Analysis, analyse_all, analysed
+from indexer.text.passages import passage_texts, split
 
 if TYPE_CHECKING:
-    from indexer.static import StaticEncoder
+    from indexer.encoders.static_encoder import StaticEncoder
 
 __all__ = ["Hashed", "Prepared", "Task", "divided", "in_workers", "prepare"]
 
@@ -126,7 +126,7 @@ def _begin(model: Path | None, fingerprint: str) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     if model is not None:
-        from indexer.static import StaticEncoder
+        from indexer.encoders.static_encoder import StaticEncoder
 
         found = StaticEncoder.load(model, whole=False)
         _mine = found if found.fingerprint == fingerprint else None

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError, TandemError
 from indexer.folder import open_store
-from indexer.lexical import LexicalIndex
-from indexer.manifest import Manifest, read_manifest, refuse_links
 from indexer.schema import Document
-from indexer.store import NO_ARRAY, Store, document_of, load_array, open_database
+from indexer.search.lexical import LexicalIndex
+from indexer.storage.manifest import Manifest, read_manifest, refuse_links
+from indexer.storage.store import NO_ARRAY, Store, document_of, load_array, open_database
 
 __all__ = ["recover_documents", "verify"]
 
@@ -140,7 +140,7 @@ def _side_problems(path: Path, manifest: Manifest, live: int) -> Iterator[str]:
                 yield f"{manifest.lexical_folder}: {words:,} passages, but there are {live:,}"
     entry = manifest.dense_index
     if entry.file is not None:
-        from indexer.dense import read_ann
+        from indexer.search.dense import read_ann
 
         try:
             read_ann(path / entry.file, manifest.encoder.dim, entry.covered, entry.factory)

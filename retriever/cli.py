@@ -77,7 +77,7 @@ def search(
         raise click.UsageError("give a QUERY, or --queries FILE")
     from configs.load import load
     from configs.settings import Settings
-    from indexer.encoders import named_encoder
+    from indexer.encoders.opening import named_encoder
     from indexer.schema import Where
     from indexer.threads import limit
     from retriever.retriever import Retriever
@@ -231,8 +231,8 @@ def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
 @json_option
 def analyze(text: str, lang: str | None, as_json: bool) -> None:
     """Show what a text becomes: its language, its words as indexed, and their stems."""
-    from indexer import languages
-    from indexer.analysis import analyse, tokens
+    from indexer.text import languages
+    from indexer.text.analysis import analyse, tokens
 
     if lang is not None:
         languages.check([lang])

@@ -118,7 +118,7 @@ def _torch() -> list[Finding]:
 
 def _model(model: str) -> list[Finding]:
     from configs.errors import TandemError
-    from indexer.encoders import open_encoder
+    from indexer.encoders.opening import open_encoder
 
     try:
         encoder = open_encoder(model)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.lexical import K1
+from indexer.search.lexical import K1
 
 __all__ = [
     "Fused",

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError
 from configs.settings import FusionSettings, SearchSettings
-from indexer import languages
 from indexer.folder import IndexFolder
-from indexer.manifest import read_manifest
 from indexer.schema import Document, Encoder, Hit, Mode, Part, Passage, Ranking, Where
+from indexer.storage.manifest import read_manifest
+from indexer.text import languages
 from retriever import fusion
 from retriever.pool import Pool, Scores, asked_for, joined, offered, ranked
 

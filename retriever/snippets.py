@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from indexer.analysis import STEMMERS, fold, query_terms, tokens, word_matches, word_terms
 from indexer.schema import Hit
+from indexer.text.analysis import STEMMERS, fold, query_terms, tokens, word_matches, word_terms
 
 __all__ = ["marks", "snippet"]
 

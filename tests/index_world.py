@@ -9,10 +9,10 @@ import numpy as np
 
 from configs.settings import DenseSettings, PassageSettings
 from indexer.build import Report, build_index
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
-from indexer.passages import passage_texts, split
 from indexer.schema import Document, Kind, Matrix
+from indexer.text.passages import passage_texts, split
 from indexer.verify import verify
 
 DIM = 16

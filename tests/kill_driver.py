@@ -33,12 +33,12 @@ from index_world import DIM, SPLIT, by_id, documents, problems
 
 import indexer.build
 import indexer.folder
-import indexer.journal
+import indexer.storage.journal
 from configs.errors import IndexFolderError, TandemError
 from configs.settings import DenseSettings
-from indexer.encoders import HashEncoder
-from indexer.manifest import MANIFEST, read_manifest
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document
+from indexer.storage.manifest import MANIFEST, read_manifest
 
 State = dict[str, Document] | None
 """The documents of a commit; None: no commit yet."""
@@ -206,7 +206,7 @@ def main(folder: Path, plan: list[dict[str, Any]]) -> None:
     from indexer.threads import faiss
 
     faiss()  # imported once for all children; it starts no thread before it searches
-    indexer.build.BATCH = indexer.journal.BATCH = BATCH
+    indexer.build.BATCH = indexer.storage.journal.BATCH = BATCH
     for number, chain in enumerate(plan):
         _chain(folder / str(number), chain["steps"], chain["seed"])
 

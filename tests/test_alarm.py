@@ -15,8 +15,8 @@ from configs.training import (
     RunSettings,
     TextSettings,
 )
-from training.alarm import Collapse, Health, collapse, health
-from training.contrastive import contrastive
+from training.recipes.contrastive import contrastive
+from training.run.collapse_alarm import Collapse, Health, collapse, health
 
 CROSS = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], np.float32)
 

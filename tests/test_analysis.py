@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.analysis import STEMMERS, analyse, fold, query_terms, tokens, weighted_terms
+from indexer.text.analysis import STEMMERS, analyse, fold, query_terms, tokens, weighted_terms
 
 
 @pytest.mark.parametrize(

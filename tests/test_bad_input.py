@@ -10,7 +10,7 @@ import pytest
 from commands import Command, Ended, runner
 
 from indexer.build import build_index
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document
 
@@ -139,7 +139,7 @@ def test_a_folder_that_is_no_index(run: Command, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["indexer.manifest._values", "indexer.folder.open_store"])
+@pytest.mark.parametrize("name", ["indexer.storage.manifest._values", "indexer.folder.open_store"])
 def test_an_index_of_another_user_is_not_said_to_be_damaged(
     run: Command, index: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from configs.errors import DocumentError
-from eval.bias import Pool, aligned_pool, language_bias, pool_precision, read_pool
-from eval.sts import Graded
-from indexer.encoders import HashEncoder
+from eval.sentences.bias import Pool, aligned_pool, language_bias, pool_precision, read_pool
+from eval.sentences.sts import Graded
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Kind, Matrix
 from indexer.vectors import unit_rows
 

@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError, DocumentError
 from configs.settings import DenseSettings, PassageSettings
-from eval.bitext import Mined, best_threshold, quality, read_gold, read_split, write_gold
-from eval.margin import MARGINS, RETRIEVALS, Margin, Neighbours, Retrieval, choose, mean_cosine
-from eval.mining import (
+from eval.sentences.bucc import Mined, best_threshold, quality, read_gold, read_split, write_gold
+from eval.sentences.margin import (
+    MARGINS,
+    RETRIEVALS,
+    Margin,
+    Neighbours,
+    Retrieval,
+    choose,
+    mean_cosine,
+)
+from eval.sentences.mining import (
     LONGEST,
     Sentences,
     as_documents,
@@ -28,7 +36,7 @@ from eval.mining import (
     write_pairs,
 )
 from indexer.build import build_index, delete_documents
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Matrix
 from indexer.vectors import unit_rows

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from indexer.build import build_index
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document
 
 KEYS = {"Enter": "\ue007", "Down": "\ue015", "Up": "\ue013", "Escape": "\ue00c", "Tab": "\ue004"}

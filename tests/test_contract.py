@@ -11,10 +11,10 @@ import pytest
 from configs.errors import ConfigError
 from configs.settings import DenseSettings, LexicalSettings
 from indexer.build import build_index, delete_documents
-from indexer.dense import _near as nearest_lists
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Index, Where
+from indexer.search.dense import _near as nearest_lists
 from indexer.verify import verify
 
 TOPICS = ["hospital", "castle", "river", "bread", "engine", "violin", "glacier", "harvest"]

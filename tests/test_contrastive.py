@@ -13,9 +13,9 @@ from training_world import sentences, tiny, topic_texts, write_alike, write_pair
 from configs.errors import ConfigError, DocumentError
 from configs.training import ContrastiveSettings, HeldOutSettings, RunSettings, TextSettings
 from configs.training_corpora import CorporaSettings, CorpusSettings
-from training.contrastive import Objective, contrastive
-from training.device import pick_device, pick_precision
-from training.texts import read_scored, read_texts
+from training.data.plain_texts import read_scored, read_texts
+from training.recipes.contrastive import Objective, contrastive
+from training.run.device import pick_device, pick_precision
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_gpu_that_is_not_there_and_float16_on_a_cpu_are_refused() -> None:
 
 def test_the_loss_of_two_sentences_is_the_formulas() -> None:
     """Orthogonal pairs at temperature 1/2: log(1 + exp(-2)) for each."""
-    from training.contrastive import softmax_loss
+    from training.recipes.contrastive import softmax_loss
 
     vectors = torch.eye(2)
     assert softmax_loss(None, 0.5, both_ways=False)([vectors, vectors]).item() == pytest.approx(

@@ -12,8 +12,8 @@ import pytest
 
 from configs.errors import ConfigError, DocumentError
 from configs.training_corpora import CorporaSettings, CorpusSettings
-from training.corpora import read_pairs, wrong_language
-from training.overlap import evaluation_texts, fold
+from training.data.corpora import read_pairs, wrong_language
+from training.data.overlap import evaluation_texts, fold
 
 ROWS: list[tuple[str, ...]] = [("a dog", "pes"), ("a cat", "kočka"), ("a  house ", "dům")]
 

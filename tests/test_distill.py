@@ -24,12 +24,13 @@ from configs.errors import BackendError, ConfigError, DocumentError
 from configs.training import DistillSettings, HeldOutSettings, RunSettings, StudentSettings
 from configs.training_corpora import CorporaSettings, CorpusSettings
 from indexer.vectors import unit_rows
-from training.checkpoints import newest
-from training.distill import distill
-from training.embed import token_counts
-from training.students import open_model, open_student
-from training.talk import QUIET
-from training.teaching import narrowed, principal_axes, teach
+from training.models.opening import open_model
+from training.models.sentence_vectors import token_counts
+from training.models.students import open_student
+from training.models.teacher_vectors import narrowed, principal_axes, teach
+from training.recipes.distill import distill
+from training.run.checkpoints import newest
+from training.run.progress import QUIET
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from training_world import sentences, tiny, write_pairs
 
 import tandem
 from configs.errors import ConfigError
-from indexer.compact import CompactEncoder
+from indexer.encoders.transformer_encoder import CompactEncoder
 from indexer.vectors import unit_rows
 
 pytest.importorskip("torch", reason="extra `train` not installed")
@@ -21,8 +21,9 @@ pytest.importorskip("onnx", reason="extra `train` not installed")
 
 from sentence_transformers import SentenceTransformer
 
-from training.export_transformer import export_compact
-from training.students import new_body, open_model, with_pooling
+from training.export.transformer_student import export_compact
+from training.models.opening import open_model, with_pooling
+from training.models.students import new_body
 
 TEXTS = [text for pair in sentences(20) for text in pair]
 
@@ -63,9 +64,9 @@ def test_other_bodies_are_kept_too(
 ) -> None:
     import dataclasses
 
-    from indexer.body import numpy_engine, torch_engine
-    from indexer.compact import read
-    from training.bodies import restored
+    from indexer.encoders.transformer_encoder import read
+    from indexer.encoders.transformer_engine import numpy_engine, torch_engine
+    from training.models.model_parts import restored
 
     shape = dataclasses.replace(
         tiny(tmp_path, pooling="cls"), architecture=architecture, embedding_width=32
@@ -133,7 +134,7 @@ def test_onnx_gives_the_students_vectors(
 
     source = student
     if kind == "static":
-        from training.export import export_static
+        from training.export.static_student import export_static
 
         source = tmp_path / "static"
         words = student.parent / "tokenizer.json"
@@ -151,7 +152,7 @@ def test_onnx_gives_the_students_vectors(
     }
     (found,) = session.run(["sentence_embedding"], given)
     if kind == "static":
-        from indexer.static import StaticEncoder
+        from indexer.encoders.static_encoder import StaticEncoder
 
         expected = StaticEncoder.load(source).encode(TEXTS)
     else:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from index_world import DIM, CountingEncoder
 
-import indexer.journal
+import indexer.storage.journal
 from configs.errors import IndexFolderError
-from indexer.journal import Journal, passage_key
+from indexer.storage.journal import Journal, passage_key
 
 SETTINGS = {"encoder": "hash:16", "passages.size": 1000}
 TEXTS = ["one", "two", "three"]
@@ -57,7 +57,7 @@ def test_each_row_stands_for_one_passage_equal_texts_included(tmp_path: Path) ->
 def test_a_batch_is_never_longer_than_what_may_be_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer.journal, "BATCH", 2)
+    monkeypatch.setattr(indexer.storage.journal, "BATCH", 2)
     encoder = CountingEncoder()
     journal = Journal.open(tmp_path, DIM, SETTINGS)
     assert journal.encode(["a", "b", "c", "d", "e"], encoder).tolist() == [0, 1, 2, 3, 4]

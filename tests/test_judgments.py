@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from configs.errors import DocumentError
-from eval import beir, dareczech, trec
-from eval.inputs import lines
-from eval.judgments import read_judgments
-from eval.sniff import sniff
-from eval.topics import Query, read_queries
+from eval.formats import beir, dareczech, trec
+from eval.formats.file_kinds import sniff
+from eval.formats.judgments import read_judgments
+from eval.formats.topics import Query, read_queries
+from eval.sentences.tables import lines
 from indexer.schema import Document
 
 HEADER = "ID\tquery\turl\tdoc\ttitle\tlabel\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from configs.errors import ConfigError
-from indexer.languages import NAMES, check, detect, distribution, name, normal
+from indexer.text.languages import NAMES, check, detect, distribution, name, normal
 
 SENTENCES = {
     "cs": "Nemocnice v Praze je otevřena celý den i v noci.",

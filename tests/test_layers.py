@@ -20,6 +20,28 @@ BELOW = {
     "training": {"configs", "indexer", "retriever"},
     "eval": {"configs", "indexer", "retriever"},
 }  # type: dict[str, set[str]]
+ROOMS: dict[str, dict[str, set[str]]] = {  # room -> the rooms of the same folder that it may import
+    "indexer": {
+        "text": set(),
+        "storage": set(),
+        "encoders": {"text"},
+        "search": {"text", "storage"},
+    },
+    "eval": {"formats": set(), "ranking": {"formats"}, "sentences": set()},
+    "training": {
+        "data": set(),
+        "run": {"data"},
+        "models": {"run"},
+        "recipes": {"data", "run", "models"},
+        "export": {"data", "models"},
+    },
+}
+# What rooms may use of the files beside them; the rest of those files stands above the rooms.
+BENEATH = {
+    "indexer": {"schema", "threads", "vectors", "disk_cache"},
+    "eval": set(),
+    "training": set(),
+}  # type: dict[str, set[str]]
 TAKEN = {
     "types", "io", "json", "logging", "queue", "utils", "helpers", "common", "core", "manager",
 }  # fmt: skip
@@ -42,6 +64,18 @@ def imported(tree: ast.AST) -> set[str]:
     return found
 
 
+def imports_of(file: Path) -> set[str]:
+    """The same, and for `from package import name` also `package.name`, which may be a module."""
+    tree = ast.parse(file.read_text("utf-8"))
+    names = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return imported(tree) | names
+
+
 def is_command_file(file: Path) -> bool:
     return file.stem.startswith("cli") or file.stem in ("__main__", "doctor")
 
@@ -57,6 +91,44 @@ def test_imports_go_one_way(file: Path) -> None:
     assert not any(name.partition(".")[0] == "eval" for name in plain), "it would hide the builtin"
     if not is_command_file(file) and layer != "configs":
         assert "configs.load" not in modules, "only command files read settings"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_rooms_import_in_the_directions_stated(file: Path) -> None:
+    folder, *rest = file.relative_to(ROOT).parts
+    if folder not in ROOMS:
+        assert len(rest) == 1, "this folder has no rooms"
+        return
+    assert len(rest) <= 2, "one level of rooms"
+    modules = [module.split(".")[1:] for module in imported(ast.parse(file.read_text("utf-8")))
+               if module.partition(".")[0] == folder]  # fmt: skip
+    if len(rest) == 2:
+        room = rest[0]
+        allowed = {room, *ROOMS[folder][room], *BENEATH[folder]}
+        assert {module[0] for module in modules if module} <= allowed
+    elif file.stem in BENEATH[folder]:
+        assert {module[0] for module in modules if module} <= BENEATH[folder]
+
+
+@pytest.mark.parametrize("folder", BELOW)
+def test_no_imports_go_in_a_circle(folder: str) -> None:
+    """Imports inside functions count too: they are for what is heavy, not for hiding a circle."""
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts): file
+        for file in FILES
+        if file.relative_to(ROOT).parts[0] == folder and file.stem != "__init__"
+    }
+    edges = {name: imports_of(file) & set(files) - {name} for name, file in files.items()}
+    while leaves := {name for name, targets in edges.items() if not targets}:
+        edges = {name: edges[name] - leaves for name in edges.keys() - leaves}
+    assert not edges, f"a circle among {sorted(edges)}"
+
+
+def test_every_folder_of_code_is_a_package_that_is_installed() -> None:
+    listed = (ROOT / "setup.cfg").read_text("utf-8").partition("packages =")[2].split("\n", 1)[1]
+    packages = {line.strip() for line in listed.partition("install_requires")[0].splitlines()}
+    folders = {".".join(file.relative_to(ROOT).parent.parts) for file in FILES}
+    assert folders == packages - {""}
 
 
 def test_no_module_takes_a_name_that_says_nothing_or_hides_another() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.losses import (
+from training.recipes.losses import (
     graded_margin,
     listmle,
     listnet,

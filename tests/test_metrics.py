@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from configs.errors import ConfigError
-from eval.metrics import measure_run, parse_measures, seznam_precision
+from eval.ranking.metrics import measure_run, parse_measures, seznam_precision
 
 QRELS = {"1": {"a": 2, "b": 0, "c": 1}, "2": {"z": 1}, "3": {"y": 0}}
 RUN = {"1": [("x", 9.0), ("a", 8.0), ("b", 7.0), ("c", 6.0)], "2": [("y", 1.0)]}

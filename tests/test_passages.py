@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.passages import sentences, split
+from indexer.text.passages import sentences, split
 
 PROSE = st.text(alphabet=st.sampled_from("ab .!?\n।。»'é"), max_size=600)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs.errors import DocumentError
-from eval.probe import cross_validated, held_out, read_classified
+from eval.sentences.probe import cross_validated, held_out, read_classified
 from indexer.schema import Matrix
 from indexer.vectors import unit_rows
 

@@ -226,7 +226,7 @@ def test_workers_end_when_their_writer_is_killed(tmp_path: Path) -> None:
     program = """
 import sys, os, signal, multiprocessing
 import indexer.build as build
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document
 
 def documents():

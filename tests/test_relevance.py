@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError, DocumentError
-from eval.compare import compare, losses, table
-from eval.judgments import Judgments, read_judgments
-from eval.metrics import SEZNAM, parse_measures
-from eval.relevance import (
+from eval.formats.judgments import Judgments, read_judgments
+from eval.formats.topics import Query
+from eval.ranking.comparison import compare, losses, table
+from eval.ranking.metrics import SEZNAM, parse_measures
+from eval.ranking.relevance import (
     System,
     check_run,
     join_index,
@@ -19,10 +20,9 @@ from eval.relevance import (
     rerank,
     retrieve,
 )
-from eval.slices import coverage, reach, slices, unjudged
-from eval.topics import Query
+from eval.ranking.slices import coverage, reach, slices, unjudged
 from indexer.build import build_index
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document
 from retriever.retriever import Retriever
 

@@ -10,7 +10,7 @@ from training_world import tiny, write_judged
 
 from configs.errors import ConfigError, DocumentError
 from configs.training import RelevanceSettings, RunSettings
-from training.relevance import Judged, precision_at_10, read_judged, relevance
+from training.recipes.relevance import Judged, precision_at_10, read_judged, relevance
 
 
 @pytest.mark.parametrize("loss", ["cosine", "margin", "margin_mse"])

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from eval.judgments import Judgments
-from eval.metrics import parse_measures
-from eval.relevance import System, measure_system
-from eval.report import Measured, Report, as_json, make_report, write
-from eval.report_html import as_html
-from eval.report_markdown import as_markdown, pipes
-from eval.topics import Query
+from eval.formats.judgments import Judgments
+from eval.formats.topics import Query
+from eval.ranking.metrics import parse_measures
+from eval.ranking.relevance import System, measure_system
+from eval.ranking.report import Measured, Report, as_json, make_report
+from eval.ranking.report_files import write_report
+from eval.ranking.report_html import as_html
+from eval.ranking.report_markdown import as_markdown, pipes
 from indexer.schema import Document
 
 QRELS = {"q1": {"d1": 2, "d2": 0}, "q2": {"d3": 1}}
@@ -150,12 +151,12 @@ def test_markdown_tables_are_not_broken_by_what_stands_in_them() -> None:
 def test_the_name_of_the_file_says_the_format(tmp_path: Path) -> None:
     report = made("one")
     for name in ("r.html", "r.json", "new/r.md"):
-        write(report, tmp_path / name)
+        write_report(report, tmp_path / name)
     assert (tmp_path / "r.html").read_text("utf-8").startswith("<!doctype html>")
     assert json.loads((tmp_path / "r.json").read_text("utf-8"))["task"] == "retrieve"
     assert (tmp_path / "new" / "r.md").read_text("utf-8").startswith("# Retrieval")
     with pytest.raises(ConfigError, match=r"end the name in .html, .json or .md"):
-        write(report, tmp_path / "r.pdf")
+        write_report(report, tmp_path / "r.pdf")
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(ConfigError, match="cannot be written"):
-        write(report, tmp_path / "file" / "r.md")
+        write_report(report, tmp_path / "file" / "r.md")

@@ -12,13 +12,13 @@ from index_world import SPLIT, CountingEncoder, by_id, document, documents, prob
 
 import indexer.build
 import indexer.folder
-import indexer.journal
+import indexer.storage.journal
 from configs.errors import IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
 from indexer.build import Report, add_documents, build_index, compact, delete_documents
 from indexer.folder import IndexFolder
-from indexer.passages import passage_texts, split
 from indexer.schema import Kind, Matrix
+from indexer.text.passages import passage_texts, split
 from indexer.verify import verify
 
 BATCH = 8  # documents, and passages: each document has one here
@@ -28,7 +28,7 @@ ITEMS = documents(range(0, 150, 3))  # 50 documents of one passage
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer.build, "BATCH", BATCH)
-    monkeypatch.setattr(indexer.journal, "BATCH", BATCH)
+    monkeypatch.setattr(indexer.storage.journal, "BATCH", BATCH)
 
 
 class Broken(Exception):

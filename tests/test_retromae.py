@@ -12,10 +12,11 @@ from training_world import tiny, topic_texts, write_alike
 
 from configs.errors import ConfigError
 from configs.training import RetromaeSettings, RunSettings, TextSettings
-from training.heldout import Scored
-from training.retromae import Decoder, hide, retromae, visible
-from training.students import open_model, open_student
-from training.texts import read_scored
+from training.data.plain_texts import read_scored
+from training.models.opening import open_model
+from training.models.students import open_student
+from training.recipes.held_out import Scored
+from training.recipes.retromae import Decoder, hide, retromae, visible
 
 
 @pytest.mark.parametrize("architecture", ["bert", "electra"])

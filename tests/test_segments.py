@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from configs.errors import IndexFolderError
-from indexer.analysis import Analysis
-from indexer.lexical import LexicalIndex, LexicalWriter
-from indexer.manifest import SegmentEntry
 from indexer.schema import Document
-from indexer.segments import merge_tail
-from indexer.store import PASSAGE, SegmentWriter, Store, content_hash
+from indexer.search.lexical import LexicalIndex, LexicalWriter
+from indexer.storage.manifest import SegmentEntry
+from indexer.storage.segments import merge_tail
+from indexer.storage.store import PASSAGE, SegmentWriter, Store, content_hash
+from indexer.text.analysis import Analysis
 
 DIM = 2
 Spans = list[tuple[int, int]]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from configs.errors import BackendError, ConfigError, DocumentError
-from eval.curve import command, parse_sizes, sample, train
+from eval.sentences.curve import command, parse_sizes, sample, train
 from eval.speed import encoding, latency, machine, search_latency, size, timed
 from indexer.build import build_index
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document, Mode
 from retriever.retriever import Retriever
 

@@ -16,9 +16,9 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from configs.errors import ConfigError
-from indexer.encoders import STUDENT, open_encoder
-from indexer.static import StaticEncoder, unpacked
-from training.export import export_static, quantised, with_lengths
+from indexer.encoders.opening import STUDENT, open_encoder
+from indexer.encoders.static_encoder import StaticEncoder, unpacked
+from training.export.static_student import export_static, quantised, with_lengths
 
 WORDS = ["[UNK]", "hospital", "nemocnice", "school", "škola", "and"]
 TABLE = np.array(
@@ -172,7 +172,7 @@ def test_the_shipped_student_knows_words_of_other_languages() -> None:
 @shipped
 def test_the_shipped_student_needs_no_torch() -> None:
     code = (
-        "import sys; from indexer.encoders import open_encoder; "
+        "import sys; from indexer.encoders.opening import open_encoder; "
         "print(open_encoder('default').encode(['hello']).shape[1], 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,17 +15,17 @@ import tandem
 from configs.errors import ConfigError, TandemError
 from configs.training_corpora import CorporaSettings, CorpusSettings
 from configs.training_static import StaticSettings, TokenizerSettings
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
+from indexer.encoders.static_encoder import StaticEncoder
 from indexer.schema import Matrix
-from indexer.static import StaticEncoder
 from indexer.vectors import translation_accuracy, unit_rows
-from training import teacher
-from training.export import export_run, export_sentence_transformers
-from training.static import principal_axes, train_static, write_tensors
-from training.static_step import batch_loss
-from training.teacher import VectorCache, teacher_vectors
-from training.token_lists import Ragged, unaccented
-from training.tokenizer import common_words, sampled, save, train_tokenizer
+from training.data.token_lists import Ragged, unaccented
+from training.export.static_student import export_run, export_sentence_transformers
+from training.models import teacher_cache
+from training.models.teacher_cache import VectorCache, teacher_vectors
+from training.recipes.static import principal_axes, train_static, write_tensors
+from training.recipes.static_step import batch_loss
+from training.recipes.tokenizer import common_words, sampled, save, train_tokenizer
 
 WORDS = [a + b + c for a in "bdgkmp" for b in "aeiou" for c in ("lan", "ros", "tiv", "nek", "sum")]
 
@@ -64,7 +64,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StaticSettings
 
 def fill(cache: Path, texts: list[str]) -> None:
     """A cache as the teacher named `hash` would have left it."""
-    folder = cache / teacher._folder_name("hash", 128, "float32")
+    folder = cache / teacher_cache._folder_name("hash", 128, "float32")
     store = VectorCache.open(folder, 64)
     missing = store.missing(texts)
     store.add(missing, HashEncoder(64).encode(missing))
@@ -311,7 +311,7 @@ def test_a_real_student_of_the_real_teacher_learns(shared_data: Path, tmp_path: 
     corpora = CorporaSettings(
         (CorpusSettings(str(shared_data / "parallel/en-sk.tsv.xz"), limit=6000),)
     )
-    from training.corpora import read_pairs
+    from training.data.corpora import read_pairs
 
     pairs = read_pairs(corpora)
     tokenizer = train_tokenizer([*pairs.sources, *pairs.targets], TokenizerSettings(size=8000))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eval.churn import churn, overlap, rank_biased_overlap
-from eval.statistics import bootstrap, holm, paired
+from eval.ranking.churn import churn, overlap, rank_biased_overlap
+from eval.ranking.statistics import bootstrap, holm, paired
 
 
 def test_the_interval_of_equal_values_is_a_point() -> None:

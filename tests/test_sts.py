@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from configs.errors import DocumentError
-from eval.inputs import Row, labels, numbers, read_rows, stem
-from eval.sts import Graded, across, correlation, cosines, joined, read_graded
+from eval.sentences.sts import Graded, across, correlation, cosines, joined, read_graded
+from eval.sentences.tables import Row, labels, numbers, read_rows, stem
 
 
 def test_spearman_and_pearson_worked_out_by_hand() -> None:

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from training.students import folder_of
+from training.models.opening import folder_of
 
 
 @pytest.mark.skipif(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs.errors import DocumentError
-from eval.tatoeba import Accuracy, accuracy, macro, read_pairs
+from eval.sentences.tatoeba import Accuracy, accuracy, macro, read_pairs
 from indexer.vectors import unit_rows
 
 

@@ -12,11 +12,11 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from configs.training import StudentSettings
-from indexer.encoders import open_encoder
+from indexer.encoders.opening import STUDENT, open_encoder
 from indexer.schema import Matrix
 from indexer.vectors import translation_accuracy, unit_rows
-from training.students import STUDENT, open_student
-from training.transplant import new_embeddings, word_means
+from training.models.students import open_student
+from training.models.vocabulary_transplant import new_embeddings, word_means
 
 PAIRS = [
     ("The doctor works in a hospital.", "Lékař pracuje v nemocnici."),

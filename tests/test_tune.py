@@ -9,10 +9,10 @@ import pytest
 
 from configs.errors import DocumentError
 from configs.settings import FusionSettings, SearchSettings
-from eval.sides import remembering
-from eval.tune import Candidate, Method, candidates, choose, folds_of, settings_of, tune
+from eval.ranking.remembered_sides import remembering
+from eval.ranking.tuning import Candidate, Method, candidates, choose, folds_of, settings_of, tune
 from indexer.build import build_index
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document
 from retriever.retriever import Retriever
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-import indexer.static
-import indexer.unigram
-from indexer.encoders import STUDENT
-from indexer.static import StaticEncoder
-from indexer.unigram import Unigram
+import indexer.encoders.static_encoder
+import indexer.encoders.unigram_tokenizer
+from indexer.encoders.opening import STUDENT
+from indexer.encoders.static_encoder import StaticEncoder
+from indexer.encoders.unigram_tokenizer import Unigram
 
 VOCABULARY = [
     ("[UNK]", 0.0), ("\u2581", -2.0), ("\u2581a", -1.0), ("a", -3.0), ("b", -3.5), ("ab", -4.0),
@@ -102,7 +102,7 @@ def test_other_tokenizers_are_not_known_here(monkeypatch: pytest.MonkeyPatch) ->
     assert Unigram.of(json.loads(other.to_str())) is None
     words = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     assert Unigram.of(json.loads(words.to_str())) is None
-    monkeypatch.setattr(indexer.unigram, "_STEP", np.uint64(0))
+    monkeypatch.setattr(indexer.encoders.unigram_tokenizer, "_STEP", np.uint64(0))
     assert Unigram.of(json.loads(made().to_str())) is None  # "ab" and "b" have one hash
 
 
@@ -168,10 +168,10 @@ def test_vectors_are_those_of_the_library_alone(monkeypatch: pytest.MonkeyPatch)
         for n in range(500)
     ]
     encoder = StaticEncoder.load(STUDENT, whole=False)
-    monkeypatch.setattr(indexer.static, "LETTERS", 100)
+    monkeypatch.setattr(indexer.encoders.static_encoder, "LETTERS", 100)
     together = encoder.encode(texts)
     assert encoder._table is not None and len(encoder.encode_most(texts)[1]) >= 56
-    monkeypatch.setattr(indexer.static, "LETTERS", 10**9)
+    monkeypatch.setattr(indexer.encoders.static_encoder, "LETTERS", 10**9)
     few = StaticEncoder.load(STUDENT, whole=False).encode(texts)
     monkeypatch.setattr(StaticEncoder, "_found_together", lambda self, pieces: {})
     alone = StaticEncoder.load(STUDENT).encode(texts)

@@ -20,8 +20,8 @@ from configs.settings import DenseSettings
 from indexer.build import add_documents, build_index, compact, delete_documents
 from indexer.cli import index as command
 from indexer.folder import IndexFolder
-from indexer.manifest import MANIFEST, checksum, read_manifest
 from indexer.schema import Document
+from indexer.storage.manifest import MANIFEST, checksum, read_manifest
 from indexer.verify import recover_documents, verify
 
 STATE = {

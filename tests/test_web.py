@@ -17,13 +17,13 @@ from flask.testing import FlaskClient
 from configs.errors import BackendError, ConfigError, DocumentError, TandemError
 from configs.settings import SearchSettings
 from indexer.build import add_documents, build_index
-from indexer.encoders import HashEncoder
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document, Hit, Part, Passage
 from retriever.retriever import Retriever
 from webui.app import create_app
+from webui.hit_view import direction, excerpt, heading, hit_view, number, source
 from webui.judgments import COLUMNS, Judgments
-from webui.live import Live
-from webui.view import direction, excerpt, heading, hit_view, number, source
+from webui.live_index import Live
 
 EVIL = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
 DOCUMENTS = [
@@ -706,7 +706,7 @@ def test_pages_that_share_a_file_lose_nothing(grades: Path) -> None:
 
 
 def test_evaluation_reads_the_grades(judge: FlaskClient, grades: Path) -> None:
-    from eval.dareczech import read_records
+    from eval.formats.dareczech import read_records
 
     judge.post("/judge", data=form(judge) | {"label": "0.75"})
     assert [(r.query, r.document_id, r.label) for r in read_records(grades)] == [

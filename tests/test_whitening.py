@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from indexer.vectors import unit_rows
-from training.whitening import whitened
+from training.export.whitening import whitened
 
 # Four unit vectors on x for one on y: C = diag(4/5, 1/5).
 VECTORS = np.array([[1, 0], [-1, 0], [1, 0], [1, 0], [0, 1]], np.float32)

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 import indexer.build
-import indexer.journal
+import indexer.storage.journal
 from configs.settings import PassageSettings
 from indexer.build import build_index
-from indexer.encoders import STUDENT, HashEncoder
+from indexer.encoders.opening import STUDENT, HashEncoder
+from indexer.encoders.static_encoder import StaticEncoder
 from indexer.folder import IndexFolder
 from indexer.prepare import Hashed, Task, divided, in_workers
 from indexer.schema import Document
-from indexer.static import StaticEncoder
 from indexer.verify import verify
 
 pytestmark = pytest.mark.skipif(not STUDENT.is_dir(), reason="no student in this checkout")
@@ -47,7 +47,7 @@ def documents(count: int) -> list[Document]:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer.build, "BATCH", BATCH)
     monkeypatch.setattr(indexer.build, "_WORTH_WORKERS", 4 * BATCH)
-    monkeypatch.setattr(indexer.journal, "BATCH", BATCH)
+    monkeypatch.setattr(indexer.storage.journal, "BATCH", BATCH)
 
 
 def rows(path: Path) -> tuple[list[Document], np.ndarray, list[tuple[int, int, int]]]:

@@ -18,11 +18,11 @@ from pathlib import Path
 from test_workers import BATCH, documents
 
 import indexer.build
-import indexer.journal
+import indexer.storage.journal
 from configs.errors import TandemError
 from indexer.build import build_index
-from indexer.encoders import STUDENT
-from indexer.static import StaticEncoder
+from indexer.encoders.opening import STUDENT
+from indexer.encoders.static_encoder import StaticEncoder
 
 
 def main(folder: str, whom: str, wanted: str, at: str) -> None:
@@ -37,7 +37,7 @@ def main(folder: str, whom: str, wanted: str, at: str) -> None:
         print(json.dumps(workers), flush=True)
         os.kill(os.getpid() if whom == "parent" else workers[-1] or 0, signal.SIGKILL)
 
-    indexer.build.BATCH = indexer.journal.BATCH = BATCH
+    indexer.build.BATCH = indexer.storage.journal.BATCH = BATCH
     indexer.build._WORTH_WORKERS = 4 * BATCH
     setattr(indexer.build, "reached", reached)  # noqa: B010
     try:

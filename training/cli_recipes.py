@@ -23,10 +23,10 @@ from configs.training import (
 )
 
 if TYPE_CHECKING:
-    from training.contrastive import Objective
-    from training.loop import Progress
-    from training.outputs import Result
-    from training.talk import Talk
+    from training.recipes.contrastive import Objective
+    from training.recipes.outputs import Result
+    from training.run.loop import Progress
+    from training.run.progress import Talk
 
 __all__ = ["distill", "infonce", "mnr", "rankcse", "relevance", "retromae", "simcse"]
 
@@ -65,7 +65,7 @@ def distill(config: str | None, changes: tuple[str, ...], **rest: Any) -> None:
     settings = load(DistillSettings, config, changes)
 
     def run(output: Path, talk: Talk) -> Result:
-        from training.distill import distill as recipe
+        from training.recipes.distill import distill as recipe
 
         return recipe(settings, output, talk)
 
@@ -125,7 +125,7 @@ def retromae(config: str | None, changes: tuple[str, ...], **rest: Any) -> None:
     settings = load(RetromaeSettings, config, changes)
 
     def run(output: Path, talk: Talk) -> Result:
-        from training.retromae import retromae as recipe
+        from training.recipes.retromae import retromae as recipe
 
         return recipe(settings, output, talk)
 
@@ -143,7 +143,7 @@ def relevance(config: str | None, changes: tuple[str, ...], **rest: Any) -> None
     settings = load(RelevanceSettings, config, changes)
 
     def run(output: Path, talk: Talk) -> Result:
-        from training.relevance import relevance as recipe
+        from training.recipes.relevance import relevance as recipe
 
         return recipe(settings, output, talk)
 
@@ -156,7 +156,7 @@ def _contrastive(
     settings = load(ContrastiveSettings, config, changes)
 
     def run(output: Path, talk: Talk) -> Result:
-        from training.contrastive import contrastive as recipe
+        from training.recipes.contrastive import contrastive as recipe
 
         return recipe(objective, settings, output, talk)
 
@@ -178,7 +178,7 @@ def _run(
         return
     if output is None:
         raise click.UsageError("Missing option '-o' / '--out'.", click.get_current_context())
-    from training.device import keep_memory
+    from training.run.device import keep_memory
 
     keep_memory()
     with _talking() as talk:
@@ -195,7 +195,7 @@ def _run(
 @contextmanager
 def _talking() -> Iterator[Talk]:
     """Lines and a bar with an estimate on stderr; without a terminal, lines only."""
-    from training.talk import Talk
+    from training.run.progress import Talk
 
     shown = sys.stderr.isatty()
     bar: Any = None

@@ -37,8 +37,8 @@ def tokenizer(config: str | None, changes: Sequence[str], out: Path, as_json: bo
     from configs.training_static import TokenizerSettings
 
     settings = load(TokenizerSettings, config, changes)
-    from training.corpora import read_pairs
-    from training.tokenizer import lines_by_language, sampled, save, train_tokenizer
+    from training.data.corpora import read_pairs
+    from training.recipes.tokenizer import lines_by_language, sampled, save, train_tokenizer
 
     pairs = read_pairs(settings.corpora, seed=settings.seed, talk=_talk)
     languages = lines_by_language(pairs, settings.corpora.language)
@@ -69,7 +69,7 @@ def static(
     from configs.training_static import StaticSettings
 
     settings = load(StaticSettings, config, changes)
-    from training.static import train_static
+    from training.recipes.static import train_static
 
     hidden = not sys.stderr.isatty()
     with click.progressbar(length=1, label="training", file=sys.stderr, hidden=hidden) as bar:
@@ -153,7 +153,7 @@ def export(
     RUN is what any `tandem train` recipe wrote, a static or compact student, or a sentence-transformers
     folder. Vectors of --format sentence-transformers and onnx are those of RUN.
     """
-    from training.exporting import Export, export_student
+    from training.export.dispatch import Export, export_student
 
     wanted = Export(
         kind,  # type: ignore[arg-type]

@@ -7,12 +7,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
-from indexer import languages
 from indexer.schema import Hit
+from indexer.text import languages
 from retriever.snippets import snippet
-from webui.asked import FIELDS, Asked, Problem, Refused, from_query_string, read
-from webui.live import Found
+from webui.live_index import Found
 from webui.openapi import description
+from webui.search_request import FIELDS, Asked, Problem, Refused, from_query_string, read
 from webui.services import services
 
 __all__ = ["api", "machine"]

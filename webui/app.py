@@ -20,12 +20,12 @@ from flask.json.provider import DefaultJSONProvider
 from configs.settings import SearchSettings
 from retriever.retriever import Retriever
 from webui.api import api, machine
-from webui.asked import Limits
 from webui.judgments import Judgments
-from webui.live import Live
+from webui.live_index import Live
 from webui.metrics import Metrics
 from webui.pages import pages
 from webui.problems import handle_problems
+from webui.search_request import Limits
 from webui.services import Services, services
 
 __all__ = ["create_app"]

@@ -63,7 +63,7 @@ def serve(
     port = settings.serve.port if port is None else port
     threads = settings.serve.threads if threads is None else threads
 
-    from indexer.encoders import named_encoder
+    from indexer.encoders.opening import named_encoder
     from retriever.retriever import Retriever
     from webui.app import create_app
     from webui.judgments import Judgments

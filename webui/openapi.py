@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from webui.asked import MODES, Limits
+from webui.search_request import MODES, Limits
 
 __all__ = ["description"]
 

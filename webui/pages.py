@@ -20,13 +20,13 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from configs.errors import TandemError
-from indexer import languages
-from webui.asked import MODES, Asked, Refused, from_query_string, read
+from indexer.text import languages
+from webui.hit_view import HitView, direction, excerpt, heading, hit_view, source
 from webui.judgments import GRADES
-from webui.live import Found
+from webui.live_index import Found
 from webui.problems import RETRY, TITLES, as_json, status_of
+from webui.search_request import MODES, Asked, Refused, from_query_string, read
 from webui.services import services
-from webui.view import HitView, direction, excerpt, heading, hit_view, source
 
 __all__ = ["pages"]
 

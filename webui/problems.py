@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify, make_response, render_template, requ
 from werkzeug.exceptions import HTTPException
 
 from configs.errors import BackendError, IndexFolderError, MissingExtra, TandemError
-from webui.asked import Problem, Refused
+from webui.search_request import Problem, Refused
 
 __all__ = ["as_json", "handle_problems"]
 

@@ -8,10 +8,10 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from webui.asked import Limits
 from webui.judgments import Judgments
-from webui.live import Live
+from webui.live_index import Live
 from webui.metrics import Metrics
+from webui.search_request import Limits
 
 __all__ = ["Services", "services", "services_of"]
 

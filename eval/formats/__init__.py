@@ -1,0 +1,1 @@
+"""Files of judgments, queries and runs, in and out: TREC, BEIR, DaReCzech."""

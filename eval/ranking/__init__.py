@@ -1,0 +1,1 @@
+"""Measuring rankings: relevance, statistics, comparison, tuning of the fusion, reports."""

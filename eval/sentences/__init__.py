@@ -1,0 +1,1 @@
+"""Measuring encoders on sentences: similarity, translation, paraphrase, probes, bitext mining."""

@@ -1,0 +1,1 @@
+"""Texts to vectors: the encoders that Tandem can open."""

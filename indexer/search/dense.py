@@ -1,0 +1,487 @@
+"""The search by meaning, with FAISS over the vectors of a store.
+
+Up to `FLAT_LIMIT` passages the vectors themselves are searched, memory-mapped, and the answer is exact.
+Beyond, a FAISS file finds candidates and their exact scores are computed from the vectors, so that a
+score never depends on the kind of index. Rows added since the file was written are searched exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import ConfigError, IndexFolderError
+from indexer.schema import Encoder, Matrix, Ranking, Where
+from indexer.storage.store import Store
+from indexer.threads import faiss
+
+__all__ = [
+    "DenseIndex",
+    "choose_factory",
+    "default_probes",
+    "gpus",
+    "read_ann",
+    "write_ann",
+]
+
+FLAT_LIMIT = 20_000
+_CHUNK = 65_536  # rows read, trained on or added at a time
+_RESCORED = 4  # candidates taken from an approximate index for each one wanted
+_RESCORED_CODES = 6  # of product codes, which are coarser
+# Lists are read whose centre's cosine to the query is within this of the best one's, and 1 in 16 in any case.
+# Recall at 10, and the share of the passages that stand in the lists read, median and 95th percentile, with
+# six candidates re-scored for each one wanted (four: 0.003 less at 10, 0.022 less at 100):
+#   1,000,000: within 0.28 0.982, 14%, 50%; 0.30 0.985, 19%, 50%
+#     100,000: within 0.28 0.983, 36%, 50%; 0.30 0.987, 47%, 50%
+# An encoder whose cosines lie closer together reads more lists, never too few.
+_GAP = 0.30
+_REMEMBERED = 256  # query vectors kept, so that search and score encode a query once
+_DIGITS = 6
+_reading = threading.Lock()  # FAISS's limit on sizes is one for the process
+_GPU_MOST = 2048  # neighbours a GPU index can give; it knows no filters either
+
+
+def choose_factory(passages: int, dim: int = 256, gpu: bool = False) -> str:
+    """The FAISS factory for a number of passages; measured by `python -m benchmarks.factories`.
+
+    Flat up to 20,000: exact, nothing to train, about a millisecond a query. Beyond, sqrt(n) lists of
+    4-bit product codes, two dimensions a code, read with SIMD. At 256 dimensions on two cores, on 2026-11-20
+    with the student before the one that ships and the codes of the vectors themselves (what is chosen now has
+    its recall, by the codes of differences, in benchmarks/results):
+
+                  100,000: ms, recall at 10, MB      1,000,000
+        Flat               5.7   1       98
+        HNSW32             1.0   0.991  124
+        IVF512,SQ8         2.9   0.986   26          (128 lists read; 16 of them: 0.863)
+        IVF256,PQ128x4fs   0.2   0.982    7          IVF1024: 1.3 ms, 0.983, 71 MB
+        IVF512,PQ64x4fs    0.4   0.955    5          IVF1024: 0.8 ms, 0.890, 40 MB
+
+    so 4-bit codes win at every size where an exact search is too slow: the exact re-scoring of six
+    candidates for each one wanted mends what they lose. What is coded is the difference to the list's
+    centre (the "r"): as many bytes, as fast, and at 1,000,000 with 320 lists a recall at 10 of 0.993 where
+    the vectors' own codes give 0.985 (at 100: 0.953, 0.911). No GPU can hold them: where there is one,
+    or where the dimensions are odd, IVF with 8-bit scalars.
+    """
+    if passages <= FLAT_LIMIT:
+        return "Flat"
+    lists = 2 ** round(math.log2(math.sqrt(passages)))
+    return f"IVF{lists},SQ8" if gpu or dim % 2 else f"IVF{lists},PQ{dim // 2}x4fsr"
+
+
+def default_probes(factory: str) -> int:
+    """IVF lists read at most (half of them, at least 16), or HNSW's efSearch.
+
+    Of these lists a query reads those whose centre is nearly as close as the closest: see `_GAP`.
+    """
+    if factory.startswith("HNSW"):
+        return 128
+    lists = _lists(factory)
+    return min(lists, max(16, lists // 2)) if lists else 0
+
+
+def _gpu_holds(factory: str) -> bool:
+    """Whether FAISS has this kind of index on a GPU: it has no graphs and no 4-bit fast-scan codes."""
+    return "HNSW" not in factory and "x4fs" not in factory
+
+
+def _lists(factory: str) -> int:
+    for part in factory.split(","):
+        if part.startswith("IVF") and part[3:].split("_")[0].isdigit():
+            return int(part[3:].split("_")[0])
+    return 0
+
+
+def gpus() -> int:
+    """GPUs that FAISS can use here."""
+    return int(faiss().get_num_gpus()) if hasattr(faiss(), "get_num_gpus") else 0
+
+
+def write_ann(
+    path: Path,
+    store: Store,
+    factory: str,
+    base: Path | None = None,
+    covered: int = 0,
+    device: str = "auto",
+) -> None:
+    """A FAISS file over every row of `store`: trained anew, or `base` with the rows from `covered` on added.
+
+    Training sees up to 64 rows a list, in a fixed random order, so the same rows give the same file.
+    Raises ConfigError for a factory FAISS does not know or that needs more passages than there are.
+    """
+    if base is not None:
+        index = faiss().read_index(str(base))
+    else:
+        try:
+            index = faiss().index_factory(store.dim, factory, faiss().METRIC_INNER_PRODUCT)
+        except RuntimeError as error:
+            raise ConfigError(f"dense.factory {factory}: FAISS does not know it") from error
+        covered = 0
+    gpu = index
+    if device != "cpu" and gpus() and _gpu_holds(factory):
+        gpu = faiss().index_cpu_to_all_gpus(index)
+    if not gpu.is_trained:
+        lists = _lists(factory)
+        wanted = max(64 * lists, 20_000)
+        picked = np.arange(len(store))
+        if len(store) > wanted:
+            picked = np.sort(np.random.default_rng(0).choice(len(store), wanted, replace=False))
+        if lists:
+            _quicker(index)
+        try:
+            _train(gpu, store.take(picked))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"dense.factory {factory}: it cannot be trained on {len(store):,} passages; "
+                "use Flat, or fewer lists"
+            ) from error
+    for start in range(covered, len(store), _CHUNK):
+        gpu.add(store.take(np.arange(start, min(start + _CHUNK, len(store)))))
+    if gpu is not index:
+        index = faiss().index_gpu_to_cpu(gpu)
+    faiss().write_index(index, str(path))
+
+
+def _train(index: Any, vectors: Matrix) -> None:
+    """Train on `vectors`: an IVF's lists with every thread, its codes of 4 bits with one.
+
+    A product quantizer of 4 bits is thousands of parallel loops of microseconds each: with two threads on a
+    busy machine of two cores they waited 50 seconds for each other, alone one of them needs half a
+    second. One of 8 bits has 256 centres to find, not 16, and two threads halve its time.
+    """
+    codes = getattr(index, "pq", None)
+    if not isinstance(index, faiss().IndexIVF) or codes is None or codes.nbits > 4:
+        index.train(vectors)
+        return
+    index.train_q1(len(vectors), faiss().swig_ptr(vectors), False, index.metric_type)
+    threads = faiss().omp_get_max_threads()
+    faiss().omp_set_num_threads(1)
+    try:
+        index.train(vectors)
+    finally:
+        faiss().omp_set_num_threads(threads)
+
+
+def _quicker(index: Any) -> None:
+    ivf = faiss().try_extract_index_ivf(index)
+    if ivf is not None:
+        ivf.cp.niter = 6  # measured: recall at 10 is within 0.002 of 25 iterations
+        ivf.cp.max_points_per_centroid = 64
+        ivf.cp.min_points_per_centroid = 1
+        quantizer = getattr(faiss().downcast_index(ivf), "pq", None)
+        if quantizer is not None:  # few rows are said by recall, not by a warning a block on stdout
+            quantizer.cp.min_points_per_centroid = 1
+            if quantizer.nbits <= 4:
+                quantizer.cp.niter = 10  # recall at 10 is within 0.001 of 25, in half the time
+
+
+class DenseIndex:
+    """Cosine over passages; ids are row numbers as strings. Satisfies `indexer.schema.Index`."""
+
+    def __init__(
+        self,
+        store: Store,
+        encoder: Encoder,
+        factory: str = "Flat",
+        file: Path | None = None,
+        covered: int = 0,
+        probes: int = 0,
+        background: float = 0.0,
+        device: str = "auto",
+    ) -> None:
+        self.factory = factory
+        self.probes = probes or default_probes(factory)
+        self._store = store
+        self._encoder = encoder
+        self._covered = covered if file is not None else 0
+        self._background = background
+        self._known: OrderedDict[str, Matrix] = OrderedDict()
+        self._lock = threading.Lock()
+        self._masks: dict[object, NDArray[np.bool_] | None] = {}
+        self._ann = read_ann(file, store.dim, covered, factory) if file is not None else None
+        self._centres = _centres(self._ann) if not probes else None
+        self._gpu = _on_gpu(self._ann, factory, self.probes, device)
+
+    # -- queries -------------------------------------------------------------------------------
+
+    def encode(self, queries: Sequence[str]) -> Matrix:
+        """(len(queries), dim); a query's vector is remembered for a while."""
+        with self._lock:
+            missing = list(dict.fromkeys(q for q in queries if q not in self._known))
+        if not missing and len(queries) == 1:
+            return self._known[queries[0]]
+        fresh = (
+            dict(zip(missing, self._encoder.encode(missing, kind="query"), strict=True))
+            if missing
+            else {}
+        )
+        with self._lock:
+            rows = [fresh[q] if q in fresh else self._known[q][0] for q in queries]
+            for query, vector in fresh.items():
+                self._known[query] = vector[None, :]
+            while len(self._known) > _REMEMBERED + len(queries):
+                self._known.popitem(last=False)
+        return np.stack(rows) if rows else np.zeros((0, self._store.dim), np.float32)
+
+    def search(self, queries: Sequence[str], k: int, where: Where | None = None) -> list[Ranking]:
+        vectors = self.encode(queries)
+        scores, rows = self.neighbours(vectors, k, where)
+        rankings: list[Ranking] = []
+        for vector, mine, found in zip(vectors, scores, rows, strict=True):
+            known = found >= 0
+            if not known.any() or not vector.any():
+                rankings.append([])
+                continue
+            pairs = zip(map(str, found[known].tolist()), mine[known].tolist(), strict=True)
+            rankings.append(list(pairs))
+        return rankings
+
+    def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]:
+        vector = self.encode([query])[0]
+        rows = np.array([int(id_) for id_ in ids], np.int64)
+        return self._exact_scores(vector, rows)
+
+    def bounds(self, query: str) -> tuple[float, float]:
+        """(the mean cosine of a query and passages unrelated to it, 1)."""
+        return self._background, 1.0
+
+    def vectors(self, ids: Sequence[str]) -> Matrix:
+        """The vectors of these passages, as stored."""
+        return self._store.take(np.array([int(id_) for id_ in ids], np.int64))
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def _exact_scores(
+        self, vector: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        # One dot product a row: a matrix product would round differently for different numbers of rows.
+        found: NDArray[np.float64] = np.einsum(
+            "ij,j->i", self._store.take(rows), vector, dtype=np.float64
+        )
+        return np.round(found, _DIGITS)
+
+    def _allowed(self, where: Where | None) -> NDArray[np.bool_] | None:
+        """A mark on each row that may be found; None when all may. The last few filters are kept."""
+        key = where if where is not None and (where.langs or where.fields) else None
+        cached = (key.langs, tuple(sorted(key.fields.items()))) if key is not None else None
+        with self._lock:
+            if cached in self._masks:
+                return self._masks[cached]
+        mask: NDArray[np.bool_] | None = None
+        if key is not None:
+            mask = ~self._store.deleted
+            if key.langs:
+                codes = np.array([lang.encode() for lang in key.langs], "S3")
+                mask &= np.isin(self._store.passages["lang"], codes)
+            for name, value in key.fields.items():
+                mask &= self._store.rows_with_field(name, value)
+        elif self._store.deleted.any():
+            mask = ~self._store.deleted
+        with self._lock:
+            if len(self._masks) > 64:
+                self._masks.clear()
+            self._masks[cached] = mask
+        return mask
+
+    def neighbours(
+        self, vectors: Matrix, k: int, where: Where | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The k nearest live rows of each vector: cosines (n, k), best first, and rows (n, k), -1 where none.
+
+        Cosines are exact whatever the index; which rows are found is as good as the factory.
+        """
+        if k < 1:
+            raise ConfigError(f"k must be at least 1, not {k}")
+        k = min(k, max(len(self._store), 1))
+        mask = self._allowed(where)
+        scores = np.full((len(vectors), k), -np.inf)
+        rows = np.full((len(vectors), k), -1, np.int64)
+        candidates = self._candidates(vectors, k, mask)
+        for i, vector in enumerate(vectors):
+            mine = np.sort(candidates[i][candidates[i] >= 0])  # ties go to the lower row
+            exact = self._exact_scores(vector, mine)
+            order = np.argsort(-exact, kind="stable")[:k]
+            scores[i, : len(order)] = exact[order]
+            rows[i, : len(order)] = mine[order]
+        return scores, rows
+
+    def _candidates(
+        self, vectors: Matrix, k: int, mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """At least the k best rows of each vector and some more; -1 where there are none. (n, some)"""
+        parts = []
+        if self._ann is not None:
+            more = _RESCORED_CODES if "PQ" in self.factory else _RESCORED
+            parts.append(self._approximate(vectors, k * more, mask))
+        for segment, block in enumerate(self._store.vectors):
+            base, end = (int(b) for b in self._store.row_bases[segment : segment + 2])
+            first = max(base, self._covered)
+            if first < end:
+                part = None if mask is None else mask[first:end]
+                parts.append(_nearest(vectors, block[first - base :], k + 16, part, first))
+        return np.hstack(parts) if parts else np.full((len(vectors), 1), -1, np.int64)
+
+    def _approximate(
+        self, vectors: Matrix, wanted: int, mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        assert self._ann is not None
+        selector = None
+        if mask is not None:
+            bits = np.packbits(mask[: self._covered], bitorder="little")
+            selector = faiss().IDSelectorBitmap(self._covered, faiss().swig_ptr(bits))
+            if (
+                mask[: self._covered].sum() < wanted * 8
+            ):  # few are allowed: the lists read may hold none of them
+                rows = np.flatnonzero(mask[: self._covered])
+                return np.broadcast_to(rows, (len(vectors), len(rows)))
+        wanted = min(wanted, self._covered)
+        if self._gpu is not None and selector is None and wanted <= _GPU_MOST:
+            _, rows = self._gpu.search(np.ascontiguousarray(vectors), wanted)
+            return np.asarray(rows, np.int64)
+        parameters = None
+        if "HNSW" in self.factory:
+            parameters = faiss().SearchParametersHNSW(
+                efSearch=max(self.probes, wanted), sel=selector
+            )
+        elif self._centres is not None:
+            few = mask is not None and 2 * int(mask.sum()) < len(mask)  # they may stand anywhere
+            lists, products = self._near_lists(vectors, self._centres, few)
+            return _search_lists(self._ann, vectors, wanted, lists, products, selector)
+        elif _lists(self.factory):
+            parameters = faiss().SearchParametersIVF(nprobe=self.probes, sel=selector)
+        elif selector is not None:
+            parameters = faiss().SearchParameters(sel=selector)
+        _, rows = self._ann.search(np.ascontiguousarray(vectors), wanted, params=parameters)
+        return np.asarray(rows, np.int64)
+
+    def _near_lists(
+        self, vectors: Matrix, centres: Matrix, most: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The lists that each vector reads, and their centres' products with it; -1 where it reads no more.
+
+        One product a vector, not one of matrices: what a query reads must not depend on its neighbours.
+        """
+        products = np.stack([centres @ vector for vector in vectors])  # (n, all lists)
+        least = self.probes if most else max(16, len(centres) // 16)
+        picked = [_near(mine, least, self.probes) for mine in products]
+        lists = np.full((len(vectors), max(map(len, picked))), -1, np.int64)
+        closeness = np.empty(lists.shape, np.float32)
+        for i, near in enumerate(picked):
+            lists[i, : len(near)] = near
+            closeness[i, : len(near)] = products[i, near]
+            # FAISS scales its tables by all of these, those of no list as well
+            closeness[i, len(near) :] = products[i, near[0]]
+        return lists, closeness
+
+
+def _near(products: NDArray[np.float32], least: int, most: int) -> NDArray[np.int64]:
+    """The places of the products within `_GAP` of the largest: at least so many, at most so many."""
+    near = np.flatnonzero(products >= products.max() - _GAP)
+    count = min(max(len(near), least), most)
+    if count != len(near):
+        near = np.argpartition(-products, count - 1)[:count]
+    return near
+
+
+def _search_lists(
+    index: Any,
+    vectors: Matrix,
+    wanted: int,
+    lists: NDArray[np.int64],
+    products: NDArray[np.float32],
+    selector: Any,
+) -> NDArray[np.int64]:
+    """The best `wanted` rows in these lists of each vector. FAISS's own wrapper of this takes no selector."""
+    pointer = faiss().swig_ptr
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    scores = np.empty((len(vectors), wanted), np.float32)
+    rows = np.full((len(vectors), wanted), -1, np.int64)
+    parameters = faiss().SearchParametersIVF(nprobe=lists.shape[1], sel=selector)
+    index.search_preassigned_c(
+        len(vectors),
+        pointer(vectors),
+        wanted,
+        pointer(lists),
+        pointer(products),
+        pointer(scores),
+        pointer(rows),
+        False,
+        parameters,
+    )
+    return rows
+
+
+def _centres(index: Any) -> Matrix | None:
+    """The centres of an index of lists, (lists, dim); None when it has none or compares transformed vectors."""
+    if index is None or not isinstance(index, faiss().IndexIVF):
+        return None
+    quantizer = faiss().downcast_index(index.quantizer)
+    whole = isinstance(quantizer, faiss().IndexFlat) and quantizer.d == index.d
+    if not whole or quantizer.ntotal != index.nlist:
+        return None
+    return np.asarray(quantizer.reconstruct_n(0, index.nlist), np.float32)
+
+
+def _nearest(
+    vectors: Matrix, block: Matrix, k: int, mask: NDArray[np.bool_] | None, base: int
+) -> NDArray[np.int64]:
+    """Rows of the k largest products with `block`, counted from `base`; (n, min(k, rows))."""
+    k = min(k, len(block))
+    found = np.full((len(vectors), k), -1, np.int64)
+    step = max(1, 2**24 // max(len(block), 1))  # 64 MB of products at a time
+    for start in range(0, len(vectors), step):
+        products = vectors[start : start + step] @ block.T
+        if mask is not None:
+            products[:, ~mask] = -np.inf
+        best = np.argpartition(-products, k - 1, axis=1)[:, :k]
+        allowed = np.take_along_axis(products, best, 1) > -np.inf
+        found[start : start + step] = np.where(allowed, best + base, -1)
+    return found
+
+
+def read_ann(file: Path, dim: int, covered: int, factory: str = "") -> Any:
+    """The FAISS index in `file`, memory-mapped where FAISS can.
+
+    IndexFolderError when it is none, or not of `covered` vectors of `dim` dimensions. No array in it
+    may be larger than the file: a damaged size must not make FAISS ask for memory. The table of IVF-PQ
+    is not in the file; its size follows from the `factory`.
+    """
+    module = faiss()
+    table = 4 * 256 * dim * _lists(factory) if "PQ" in factory else 0  # bytes, at most
+    limited = hasattr(module, "set_deserialization_vector_byte_limit")
+    with _reading:
+        before = module.get_deserialization_vector_byte_limit() if limited else 0
+        try:
+            if limited:
+                module.set_deserialization_vector_byte_limit(file.stat().st_size + table + 1)
+            index = module.read_index(str(file), module.IO_FLAG_MMAP | module.IO_FLAG_READ_ONLY)
+        except (RuntimeError, MemoryError) as error:
+            raise IndexFolderError(
+                f"{file}: FAISS cannot read it: {str(error).splitlines()[0]}"
+            ) from error
+        finally:
+            if limited:
+                module.set_deserialization_vector_byte_limit(before)
+    if index.d != dim or index.ntotal != covered:
+        raise IndexFolderError(
+            f"{file}: holds {index.ntotal:,} vectors of {index.d} dimensions; "
+            f"{covered:,} of {dim} are expected"
+        )
+    return index
+
+
+def _on_gpu(index: Any, factory: str, probes: int, device: str) -> Any:
+    """A copy of `index` on every GPU there is; None without one, or for a kind that none can hold."""
+    if index is None or device == "cpu" or not _gpu_holds(factory) or not gpus():
+        return None
+    copy = faiss().index_cpu_to_all_gpus(index)
+    if _lists(factory):
+        faiss().GpuParameterSpace().set_index_parameter(copy, "nprobe", probes)
+    return copy

@@ -1,0 +1,256 @@
+"""The search by words, with tantivy: BM25 over the two streams of `indexer.text.analysis`.
+
+A tantivy folder holds words only; texts stand in the store. Its files never change once written, so a
+commit's folder is the one before it, hard-linked, with new files beside: the old commit stays whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import IndexFolderError
+from indexer.schema import Ranking, Where
+from indexer.text import languages
+from indexer.text.analysis import Analysis, weighted_terms
+
+__all__ = ["K1", "LexicalIndex", "LexicalWriter", "likely"]
+
+K1 = 1.2  # tantivy's own, and b = 0.75
+# Bytes that a thread of tantivy's writer may fill before it writes a segment; taken as they are needed. A
+# query pays for each segment: of 500,000 passages in 8 of them (two threads, 96 MB each) one took 1.0 ms, in
+# one 0.6 ms. Segments that tantivy merges cost as much again as to write them, so they are large at once.
+_HEAP = 400_000_000
+_DIGITS = 4  # tantivy adds float32 terms in an order that depends on its segments
+
+
+def _schema() -> Any:
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_integer_field("row", stored=False, indexed=True, fast=True)
+    builder.add_text_field("document", stored=False, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("lang", stored=False, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("field", stored=False, tokenizer_name="raw", index_option="basic")
+    for stream in ("words", "stems"):
+        builder.add_text_field(
+            stream, stored=False, tokenizer_name="whitespace", index_option="freq"
+        )
+    return builder.build()
+
+
+def likely(query: str, langs: Collection[str]) -> list[str]:
+    """The languages of an index that a query may be in: whose stems to look for."""
+    if len(langs) <= 1:
+        return list(langs)
+    chances = languages.distribution(query, langs)
+    top = max(chances.values(), default=0.0)
+    return [lang for lang in langs if chances.get(lang, 0.0) >= 0.2 * top] or list(langs)[:1]
+
+
+@functools.lru_cache(1024)  # searching, scoring and bounds ask for the same query
+def _terms(
+    query: str, langs: tuple[str, ...], word_weight: float
+) -> tuple[tuple[str, str, float], ...]:
+    return tuple(weighted_terms(query, likely(query, langs), word_weight))
+
+
+class LexicalWriter:
+    """Adds to and deletes from a copy of a tantivy folder; `finish` closes it as a new commit's folder."""
+
+    def __init__(self, folder: Path, base: Path | None = None, threads: int = 1) -> None:
+        import tantivy
+
+        folder.mkdir(parents=True)
+        if base is not None:
+            for file in sorted(base.iterdir()):
+                if not file.name.startswith(".tantivy"):
+                    _link(file, folder / file.name)
+        self._tantivy = tantivy
+        self._index = tantivy.Index(_schema(), path=str(folder))
+        self._writer = self._index.writer(heap_size=_HEAP * threads, num_threads=threads)
+        self.folder = folder
+
+    def add(
+        self, row: int, document: str, lang: str, fields: Mapping[str, str], analysis: Analysis
+    ) -> None:
+        entry = self._tantivy.Document(row=row, document=document, lang=lang)
+        entry.add_text("words", analysis.words)
+        entry.add_text("stems", analysis.stems)
+        for name, value in fields.items():
+            entry.add_text("field", f"{name}={value}"[:1000])
+        self._writer.add_document(entry)
+
+    def delete(self, document: str) -> None:
+        self._writer.delete_documents_by_term("document", document)
+
+    def finish(self) -> None:
+        self._writer.commit()
+        self._writer.wait_merging_threads()
+        del self._writer, self._index
+        for lock in self.folder.glob(".tantivy*"):
+            lock.unlink()
+
+    def abandon(self) -> None:
+        """Give up: on a full disk tantivy's writer is dead already, and says so again."""
+        if not hasattr(self, "_writer"):
+            return
+        with contextlib.suppress(ValueError):
+            self._writer.rollback()
+            self._writer.wait_merging_threads()
+        del self._writer, self._index
+
+
+def _link(source: Path, target: Path) -> None:
+    # meta.json and .managed.json are replaced, never rewritten; copied all the same, they are small.
+    if source.suffix == ".json":
+        shutil.copyfile(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    """What tantivy does on a damaged file, its Rust panics included, as an IndexFolderError."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
+            raise
+        raise IndexFolderError(
+            f"the index of words is damaged: {error}; see: tandem index verify"
+        ) from error
+
+
+def _writable(folder: Path, owner: object) -> str:
+    """A folder of links to the files of one that cannot be written: tantivy makes a lock file to read.
+
+    It lives as long as `owner`.
+    """
+    linked = Path(tempfile.mkdtemp(prefix="tandem-"))
+    weakref.finalize(owner, shutil.rmtree, linked, ignore_errors=True)
+    for file in folder.absolute().iterdir():
+        (linked / file.name).symlink_to(file)
+    return str(linked)
+
+
+class LexicalIndex:
+    """BM25 over passages; ids are row numbers as strings. Satisfies `indexer.schema.Index`."""
+
+    def __init__(self, folder: Path, langs: Sequence[str], word_weight: float) -> None:
+        import tantivy
+
+        self._tantivy = tantivy
+        with _damage():
+            try:
+                self._index = tantivy.Index.open(str(folder))
+            except ValueError:
+                if os.access(folder, os.W_OK):
+                    raise
+                self._index = tantivy.Index.open(_writable(folder, self))
+            self._schema = self._index.schema
+            self._searcher = self._index.searcher()
+        self._langs = tuple(langs)
+        self._word_weight = word_weight
+
+    def __len__(self) -> int:
+        """Passages that can be found."""
+        return int(self._searcher.num_docs)
+
+    def _terms(self, query: str) -> tuple[tuple[str, str, float], ...]:
+        """(stream, term, weight) of the query."""
+        return _terms(query, self._langs, self._word_weight)
+
+    def _query(self, terms: Sequence[tuple[str, str, float]]) -> Any:
+        build = self._tantivy.Query
+        should = self._tantivy.Occur.Should
+        clauses = []
+        for stream, term, weight in terms:
+            clause = build.term_query(self._schema, stream, term, "freq")
+            clauses.append((should, clause if weight == 1.0 else build.boost_query(clause, weight)))
+        return build.boolean_query(clauses)
+
+    def _any(self, stream: str, values: Collection[Any]) -> Any:
+        build = self._tantivy.Query
+        clauses = [
+            (self._tantivy.Occur.Should, build.term_query(self._schema, stream, value, "basic"))
+            for value in values
+        ]
+        return build.const_score_query(build.boolean_query(clauses), 0.0)
+
+    def _filtered(self, query: Any, where: Where | None) -> Any:
+        if where is None or not (where.langs or where.fields):
+            return query
+        must = self._tantivy.Occur.Must
+        clauses = [(must, query)]
+        if where.langs:
+            clauses.append((must, self._any("lang", sorted(where.langs))))
+        for name, value in where.fields.items():
+            clauses.append((must, self._any("field", [f"{name}={value}"[:1000]])))
+        return self._tantivy.Query.boolean_query(clauses)
+
+    def _run(self, query: Any, limit: int) -> list[tuple[float, int]]:
+        with _damage():
+            hits = self._searcher.search(query, limit, count=False).hits
+            rows = self._searcher.fast_field_values("row", [address for _, address in hits])
+        return [
+            (round(score, _DIGITS), int(row or 0))
+            for (score, _), row in zip(hits, rows, strict=True)
+        ]
+
+    def search(self, queries: Sequence[str], k: int, where: Where | None = None) -> list[Ranking]:
+        return [self._search(query, k, where) for query in queries]
+
+    def _search(self, query: str, k: int, where: Where | None) -> Ranking:
+        terms = self._terms(query)
+        if not terms or not self._searcher.num_docs:
+            return []
+        prepared = self._filtered(self._query(terms), where)
+        limit = min(k + 16, self._searcher.num_docs)  # room for ties at the border
+        found = self._run(prepared, limit)
+        while len(found) == limit < min(self._searcher.num_docs, 8 * k + 128) and (
+            found[min(k, limit) - 1][0] == found[-1][0]
+        ):
+            limit = min(limit * 2, self._searcher.num_docs)
+            found = self._run(prepared, limit)
+        found.sort(key=lambda hit: (-hit[0], hit[1]))
+        return [(str(row), score) for score, row in found[:k]]
+
+    def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]:
+        terms = self._terms(query)
+        scores = np.zeros(len(ids))
+        if not terms or not ids:
+            return scores
+        must, should = self._tantivy.Occur.Must, self._tantivy.Occur.Should
+        only = self._any("row", [int(id_) for id_ in ids])
+        prepared = self._tantivy.Query.boolean_query([(must, only), (should, self._query(terms))])
+        found = {row: score for score, row in self._run(prepared, len(ids))}
+        return np.array([found.get(int(id_), 0.0) for id_ in ids])
+
+    def bounds(self, query: str) -> tuple[float, float]:
+        """(0, the BM25 that no passage can exceed): the sum of weight x idf x (k1 + 1) over the terms.
+
+        Words that the index does not hold count with the idf of a word seen nowhere, so that a query
+        of which little is known here scores little.
+        """
+        documents = self._searcher.num_docs
+        total = 0.0
+        with _damage():
+            for stream, term, weight in self._terms(query):
+                n = self._searcher.doc_freq(stream, term)
+                total += weight * math.log1p((max(documents, n) - n + 0.5) / (n + 0.5)) * (K1 + 1)
+        return 0.0, total

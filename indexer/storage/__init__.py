@@ -1,0 +1,1 @@
+"""What lies in an index folder: the manifest, the segments, the journal of a build."""

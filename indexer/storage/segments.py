@@ -1,0 +1,71 @@
+"""Putting neighbouring segments together, so that many small additions do not leave many segments.
+
+Rows and documents keep their numbers, deleted ones included: nothing that counts rows has to change.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from indexer.storage.manifest import SegmentEntry
+from indexer.storage.store import PASSAGE
+
+__all__ = ["merge_tail"]
+
+
+def merge_tail(
+    path: Path, segments: Sequence[SegmentEntry], dim: int, generation: int
+) -> list[SegmentEntry]:
+    """`segments`, with the newest and those before it that are no larger than what follows them as one.
+
+    As in a binary counter, n additions leave about log2(n) segments, and a passage is copied as often.
+    """
+    first = len(segments) - 1
+    total = segments[-1].passages if segments else 0
+    while first > 0 and segments[first - 1].passages <= total:
+        first -= 1
+        total += segments[first].passages
+    if first >= len(segments) - 1:
+        return list(segments)
+    merged = _merge(path, segments[first:], dim, path / f"merged-{generation}")
+    return [*segments[:first], merged]
+
+
+def _merge(path: Path, segments: Sequence[SegmentEntry], dim: int, target: Path) -> SegmentEntry:
+    target.mkdir()
+    folders = [path / segment.folder for segment in segments]
+    shutil.copyfile(folders[0] / "documents.sqlite", target / "documents.sqlite")
+    database = sqlite3.connect(target / "documents.sqlite", isolation_level=None)
+    database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF")
+    database.execute("BEGIN")
+    blocks = [np.load(folders[0] / "passages.npy", allow_pickle=False)]
+    documents, rows = segments[0].documents, segments[0].passages
+    for folder, segment in zip(folders[1:], segments[1:], strict=True):
+        source = sqlite3.connect(
+            f"{(folder / 'documents.sqlite').absolute().as_uri()}?mode=ro", uri=True
+        )
+        taken = source.execute(
+            "SELECT number + ?, id, title, text, url, lang, fields, hash, row + ?, passages FROM documents",
+            (documents, rows),
+        )
+        database.executemany("INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?)", taken)
+        source.close()
+        block = np.load(folder / "passages.npy", allow_pickle=False)
+        block["document"] += documents
+        blocks.append(block)
+        documents += segment.documents
+        rows += segment.passages
+    database.execute("COMMIT")
+    database.close()
+    np.save(target / "passages.npy", np.concatenate(blocks).astype(PASSAGE), allow_pickle=False)
+    with (target / "vectors.f32").open("wb") as out:
+        for folder in folders:
+            with (folder / "vectors.f32").open("rb") as vectors:
+                shutil.copyfileobj(vectors, out, 2**24)
+    assert (target / "vectors.f32").stat().st_size == rows * dim * 4
+    return SegmentEntry(target.name, documents, rows)

@@ -1,0 +1,1 @@
+"""What a text becomes: documents from files, languages, passages, words and stems."""

@@ -1,0 +1,1 @@
+"""What students are trained on: parallel corpora, plain sentences, batches; evaluation texts left out."""

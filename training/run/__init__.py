@@ -1,0 +1,1 @@
+"""How a recipe runs: loop, checkpoints, log, collapse alarm, device."""

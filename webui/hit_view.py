@@ -1,0 +1,173 @@
+"""What the templates show of hits: plain text, numbers made readable, and links. No HTTP, no markup."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from indexer.schema import Document, Hit
+from indexer.text import languages
+from retriever.snippets import marks, snippet
+
+__all__ = [
+    "Excerpt",
+    "HitView",
+    "PartView",
+    "direction",
+    "excerpt",
+    "heading",
+    "hit_view",
+    "number",
+    "source",
+]
+
+# Languages written from right to left: Arabic, Hebrew, Thaana and N'Ko scripts
+RTL = frozenset("ar arc ckb dv fa he ks ku nqo ps sd ug ur yi".split())
+SIDES = {"dense": "Meaning", "lexical": "Words"}
+SCORES = {"dense": "cosine", "lexical": "BM25"}
+PLACE = re.compile(r"(\d{1,9})-(\d{1,9})")
+HEADING = 80  # characters of a text that stand for a missing title
+TITLE = 200  # characters of a title among hits; a longer one would push the other hits away
+SHOWN = 200_000  # characters of a document; more would stall a telephone
+
+
+@dataclass(frozen=True, slots=True)
+class PartView:
+    """One side's row under "why"."""
+
+    side: str
+    label: str
+    score: str
+    unit: str
+    rank: int | None
+    share: str
+    percent: float  # of the hit's score, in [0, 100]
+
+
+@dataclass(frozen=True, slots=True)
+class HitView:
+    """One hit as the page shows it."""
+
+    rank: int
+    id: str
+    heading: str
+    source: str  # an address of the web, or empty
+    site: str  # its host
+    lang: str
+    language: str
+    direction: str
+    at: str  # its passage in the document's text: "start-end"; empty when it is the whole
+    segments: list[tuple[str, bool]]  # text, marked
+    score: str
+    parts: list[PartView]
+    grade: str | None
+
+
+def hit_view(hit: Hit, query: str, grade: str | None) -> HitView:
+    """A hit of this query; `grade` is the label it was given, in judge mode."""
+    document = hit.document
+    address = source(document.url)
+    shares = sum(max(part.share, 0.0) for part in hit.parts.values())
+    return HitView(
+        rank=hit.rank,
+        id=document.id,
+        heading=_short(heading(document), TITLE),
+        source=address,
+        site=urlsplit(address).netloc,
+        lang=document.lang,
+        language=languages.name(document.lang),
+        direction=direction(document.lang),
+        at=f"{hit.passage.start}-{hit.passage.end}" if _is_part(hit) else "",
+        segments=snippet(hit, query),
+        score=number(hit.score),
+        parts=[
+            PartView(
+                side=side,
+                label=SIDES.get(side, side),
+                score=number(part.score),
+                unit=SCORES.get(side, ""),
+                rank=part.rank,
+                share=number(part.share),
+                percent=round(100 * max(part.share, 0.0) / shares, 1) if shares > 0 else 0.0,
+            )
+            for side, part in sorted(hit.parts.items())
+        ],
+        grade=grade,
+    )
+
+
+def heading(document: Document) -> str:
+    """The title, or the beginning of the text, or the id: a link needs a name."""
+    if document.title.strip():
+        return document.title.strip()
+    lines = document.text.strip().splitlines()
+    return _short(lines[0].strip() if lines else "", HEADING) or document.id
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + "…"
+
+
+def _is_part(hit: Hit) -> bool:
+    return 0 <= hit.passage.start < hit.passage.end and (
+        hit.passage.end - hit.passage.start < len(hit.document.text.strip())
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A document's text as one page shows it: a passage with marked words, and what is around it."""
+
+    skipped: int  # characters before, that are not shown
+    before: str
+    passage: list[tuple[str, bool]]  # text, marked; empty: no passage was asked for
+    after: str
+    left_out: int  # characters after, that are not shown
+
+
+def excerpt(document: Document, at: str, query: str, shown: int = SHOWN) -> Excerpt:
+    """`shown` characters of the text, the passage `at` ("start-end") among them.
+
+    From the beginning when the passage is there, or when `at` names none.
+    """
+    text = document.text
+    place = PLACE.fullmatch(at)
+    start, end = (int(n) for n in place.groups()) if place else (0, 0)
+    if not start < end <= len(text):
+        return Excerpt(0, text[:shown], [], "", max(0, len(text) - shown))
+    first = max(0, min(start - shown // 2, len(text) - shown)) if end > shown else 0
+    last = max(end, first + shown)
+    found, at_word = text[start:end], 0
+    segments = []
+    for word, stop in marks(found, query, document.lang) if query else ():
+        segments += [(found[at_word:word], False), (found[word:stop], True)]
+        at_word = stop
+    segments.append((found[at_word:], False))
+    passage = [segment for segment in segments if segment[0]]
+    return Excerpt(first, text[first:start], passage, text[end:last], max(0, len(text) - last))
+
+
+def source(url: str) -> str:
+    """`url` if a browser may be sent there; empty for `javascript:` and all that is no web address."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:  # a bracket that opens no IPv6 address
+        return ""
+    return url.strip() if parts.scheme in ("http", "https") and parts.netloc else ""
+
+
+def direction(lang: str) -> str:
+    """The `dir` of a text in this language; the browser looks at the text when it is not known."""
+    if not lang:
+        return "auto"
+    return "rtl" if lang in RTL else "ltr"
+
+
+def number(value: float) -> str:
+    """Short, whatever the scale: convex scores are near 0.8, of RRF near 0.03, of BM25 near 20."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) >= 0.095 else f"{value:.2g}"

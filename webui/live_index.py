@@ -1,0 +1,167 @@
+"""The index that is being served: searched by many threads while it moves to newer commits.
+
+It knows the retriever, and nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from configs.errors import IndexFolderError, TandemError
+from indexer.schema import Document, Hit, Where
+from indexer.text import languages
+from retriever.retriever import Retriever
+from webui.search_request import Asked
+
+__all__ = ["Facts", "Found", "Language", "Live"]
+
+log = logging.getLogger(__name__)
+
+EXAMPLES = 6
+LOOKED_AT = 300  # documents that examples are chosen among
+PROBED = 5.0  # seconds that an answer of `ready` holds
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    code: str
+    name: str
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the index holds, as of one commit."""
+
+    generation: int
+    documents: int
+    passages: int
+    encoder: str
+    languages: tuple[Language, ...]  # most documents first; those in no known language are not here
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The hits of one search, and whether paging on finds more."""
+
+    hits: list[Hit]  # best first
+    more: bool
+    seconds: float
+
+
+class Live:
+    """A retriever that follows its index. `on_failure` is told when a newer commit would not open."""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        on_failure: Callable[[], None],
+        interval: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._retriever = retriever
+        self._on_failure = on_failure
+        self._interval = interval  # seconds
+        self._clock = clock
+        self._refreshing = threading.Lock()
+        self._refreshed = clock()
+        self._facts: tuple[object, Facts] | None = None  # with the manifest they are of
+        self._examples: tuple[Facts, tuple[Document, ...]] | None = None
+        self._probed: float | None = None
+
+    def refresh(self) -> None:
+        """Move to the newest commit if it is time to look; what was open serves on if that fails.
+
+        One thread looks; the others search meanwhile in what is open.
+        """
+        if self._clock() - self._refreshed < self._interval:
+            return
+        if not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            if self._retriever.refresh():
+                log.info("moved to generation %d", self.facts().generation)
+        except (IndexFolderError, OSError) as error:
+            log.warning("the newest commit could not be opened, serving the one before: %s", error)
+            self._on_failure()
+        finally:
+            self._refreshed = self._clock()
+            self._refreshing.release()
+
+    def facts(self) -> Facts:
+        """What the open index holds."""
+        manifest = self._retriever.folder.manifest
+        kept = self._facts
+        if kept is None or kept[0] is not manifest:
+            held = sorted(manifest.languages.items(), key=lambda item: (-item[1], item[0]))
+            facts = Facts(
+                generation=manifest.generation,
+                documents=manifest.documents,
+                passages=manifest.passages,
+                encoder=manifest.encoder.name,
+                languages=tuple(
+                    Language(code, languages.name(code), n) for code, n in held if code and n
+                ),
+            )
+            kept = self._facts = manifest, facts
+        return kept[1]
+
+    def search(self, asked: Asked) -> Found:
+        """One page of hits. Raises what the retriever raises."""
+        start = time.perf_counter()
+        where = Where(langs=frozenset(asked.langs)) if asked.langs else None
+        hits = self._retriever.search(
+            asked.query, k=asked.k + 1, mode=asked.mode, where=where, offset=asked.offset
+        )
+        return Found(hits[: asked.k], len(hits) > asked.k, time.perf_counter() - start)
+
+    def document(self, document_id: str) -> Document | None:
+        """A document by its id; None when the index has none."""
+        return self._retriever.folder.documents([document_id]).get(document_id)
+
+    def ready(self) -> None:
+        """Answer a real search, unless one was answered lately. Raises what the retriever raises."""
+        now = self._clock()
+        if self._probed is None or now - self._probed > PROBED:
+            self._retriever.search("ready", k=1)
+            self._probed = now
+
+    def warm(self) -> None:
+        """Answer one search in the background: models load at the first, and no visitor should wait."""
+
+        def search() -> None:
+            with contextlib.suppress(TandemError):  # a service that is away may come back
+                self.ready()
+
+        threading.Thread(target=search, name="warm", daemon=True).start()
+
+    def examples(self) -> tuple[Document, ...]:
+        """A few documents in different languages, whose titles make queries to begin with."""
+        facts = self.facts()
+        kept = self._examples
+        if kept is None or kept[0] is not facts:
+            kept = self._examples = facts, tuple(islice(self._choose(), EXAMPLES))
+        return kept[1]
+
+    def _choose(self) -> Iterator[Document]:
+        """Documents with a title fit to be a query: one of each large language, then any."""
+        folder = self._retriever.folder
+        ids = list(islice(folder.document_ids(), LOOKED_AT))
+        documents = folder.documents(ids)
+        fit = [
+            documents[id] for id in ids if id in documents and 8 <= len(documents[id].title) <= 70
+        ]
+        chosen: set[str] = set()
+        for language in self.facts().languages:
+            for document in fit:
+                if document.lang == language.code:
+                    chosen.add(document.id)
+                    yield document
+                    break
+        yield from (document for document in fit if document.id not in chosen)
