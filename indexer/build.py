@@ -472,6 +472,7 @@ class _Writer:
         progress: Progress | None,
     ) -> Iterator[list[Hashed]]:
         """Batches of documents to write: valid, not seen before, and not the same as in the base."""
+        # content hash, then the place as UTF-8: one object an id, of which there may be millions
         seen: dict[str, bytes] = {}
         stream = iter(documents)
         while chunk := list(itertools.islice(stream, BATCH)):
@@ -482,18 +483,22 @@ class _Writer:
             for document, digest in hashed:
                 problem = check_document(document)
                 if problem is None and document.id in seen:
-                    if seen[document.id] == digest:
+                    first = seen[document.id]
+                    if first.startswith(digest):
                         counts["repeated"] += 1
                         continue
+                    where = first[len(digest) :].decode()
                     problem = (
-                        f"the id {document.id!r} came before with other content; the first is kept"
+                        f"the id {document.id!r} came before{f', at {where},' if where else ''} "
+                        "with other content; the first is kept"
                     )
                 if problem is not None:
                     counts["rejected"] += 1
                     if on_reject is not None:
-                        on_reject(Reject(document.id[:200], problem, document.text[:2000]))
+                        place = document.place or document.id[:200]
+                        on_reject(Reject(place, problem, document.text[:2000]))
                     continue
-                seen[document.id] = digest
+                seen[document.id] = digest + document.place.encode("utf-8", "replace")
                 if document.id in known:
                     number, row, count, before = known[document.id]
                     if before == digest:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -20,12 +21,76 @@ if TYPE_CHECKING:
     from indexer.build import Report
     from indexer.schema import Encoder
     from indexer.text.rejects import RejectLog
+    from indexer.text.sources import ReadNotes, ReadOptions
 
 __all__ = ["index"]
 
-_SOURCES = """SOURCE is a .jsonl, .csv, .tsv, .txt, .md or .html file, gzipped or not, a folder of those,
-    or - for JSON lines on standard input. A line or row has an id (id, _id or doc_id), a text and, if
-    you like, title, url, lang and fields of your own. DaReCzech's TSV gives one document per url."""
+_SOURCES = """SOURCE is a file (.jsonl, .json, .csv, .tsv; .txt, .md, .html, .pdf, .docx, .epub, .xml;
+    compressed or not), a folder of those, or - for JSON lines on standard input. A line or row has an id,
+    a text and, if you like, title, url, lang and fields of your own; text, body, content, passage and
+    other usual names of a text are known. DaReCzech's TSV gives one document per url."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _read_options(command: F) -> F:
+    """How sources are read, as argument `read` (indexer.text.sources.ReadOptions)."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        encoding: str | None,
+        text_fields: tuple[str, ...],
+        title_field: str,
+        id_field: str,
+        ignore: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        from indexer.text.records import Columns
+        from indexer.text.sources import ReadOptions
+
+        columns = Columns(text_fields, title_field, id_field)
+        return command(*args, read=ReadOptions(encoding, columns, ignore), **others)
+
+    for option in reversed(
+        (
+            click.option(
+                "--text-field",
+                "text_fields",
+                multiple=True,
+                metavar="NAME",
+                help="The field or column that is searched; repeat it to search several as one text.  "
+                "[default: text, body, content, passage...]",
+            ),
+            click.option(
+                "--title-field",
+                default="",
+                metavar="NAME",
+                help="The field or column of the title.  [default: title, headline]",
+            ),
+            click.option(
+                "--id-field",
+                default="",
+                metavar="NAME",
+                help="The field or column of the id.  [default: id, _id, doc_id, docno...]",
+            ),
+            click.option(
+                "--encoding",
+                metavar="NAME",
+                help="The encoding of files that are not UTF-8, for example cp1250; detect: find it out for "
+                "each file.  [default: detect for text files; tables and JSON lines are set aside]",
+            ),
+            click.option(
+                "--ignore",
+                multiple=True,
+                metavar="PATTERN",
+                help="Leave out files and folders of this name in a folder, for example '*.png' or "
+                "drafts/; may be repeated.",
+            ),
+        )
+    ):
+        wrapped = option(wrapped)
+    return cast("F", wrapped)
 
 
 @click.group(epilog="Example: tandem index build notes/ -o notes.index")
@@ -102,6 +167,7 @@ def _loaded(config: str | None, changes: tuple[str, ...], encoder: str | None) -
     metavar="INDEX",
     help="Take the documents of another index, as far as they can be read, even a damaged one.",
 )
+@_read_options
 @json_option
 @config_options
 def build(
@@ -112,6 +178,7 @@ def build(
     restart: bool,
     strict: bool,
     recover: str | None,
+    read: ReadOptions,
     as_json: bool,
     config: str | None,
     changes: tuple[str, ...],
@@ -124,17 +191,20 @@ def build(
         )
     settings = _loaded(config, changes, encoder)
     from indexer.build import build_index
-    from indexer.text.sources import count_bytes, read_documents
+    from indexer.text.sources import ReadNotes, count_bytes, read_documents
     from indexer.verify import recover_documents
 
     # Bytes of the sources, where they can be counted beforehand; documents otherwise.
-    size = None if recover is not None else count_bytes(sources) or None
+    size = None if recover is not None else count_bytes(sources, read.ignore) or None
+    notes = ReadNotes()
     with (
         _set_aside(output, strict) as rejects,
         _resumable(),
         _bar("indexing", size, counted=size is None) as done,
     ):
-        documents = read_documents(sources, rejects, done if size else None)
+        documents = read_documents(
+            sources, rejects, done if size else None, options=read, notes=notes
+        )
         if recover is not None:
             documents = itertools.chain(recover_documents(recover, _tell), documents)
         report = build_index(
@@ -154,7 +224,7 @@ def build(
             workers=_workers(),
             device=settings.encoder.device,
         )
-    _tell_report(report, rejects, output, as_json)
+    _tell_report(report, notes, rejects, output, as_json)
 
 
 build.help = f"""Build an index of documents.
@@ -206,14 +276,14 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _tell_rejects(rejects: RejectLog) -> None:
-    for reject in rejects.first:
-        _tell(f"set aside: {reject.place}: {reject.reason}")
-    if rejects.count > len(rejects.first):
-        _tell(f"set aside: {rejects.count - len(rejects.first):,} more")
+    for line in rejects.lines():
+        _tell(f"set aside: {line}")
 
 
-def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool) -> None:
-    """The result on stdout, the rejects on stderr; exit code 1 when something was set aside."""
+def _tell_report(
+    report: Report, notes: ReadNotes, rejects: RejectLog, output: str, as_json: bool
+) -> None:
+    """The result on stdout, notes and rejects on stderr; exit code 1 when something was set aside."""
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(report), "rejected": rejects.count}))
     else:
@@ -232,6 +302,8 @@ def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool)
         click.echo(
             f"{output}: {_counted(report.documents, 'document')}. Search it: tandem search 'your query' -i {output}"
         )
+    for line in notes.lines():
+        _tell(f"note: {line}")
     if rejects.count:
         _tell_rejects(rejects)
         _tell(f"Error: {rejects.count:,} set aside in {rejects.path}; everything else is indexed")
@@ -254,6 +326,7 @@ def _tell_report(report: Report, rejects: RejectLog, output: str, as_json: bool)
     help="Stop at the first input that cannot be used; nothing is changed.",
 )
 @click.option("--restart", is_flag=True, help="Discard what an interrupted build or add encoded.")
+@_read_options
 @json_option
 @config_options
 def add(
@@ -261,6 +334,7 @@ def add(
     index_path: str,
     strict: bool,
     restart: bool,
+    read: ReadOptions,
     as_json: bool,
     config: str | None,
     changes: tuple[str, ...],
@@ -269,10 +343,11 @@ def add(
     from indexer.build import add_documents
     from indexer.encoders.opening import named_encoder
     from indexer.storage.manifest import read_manifest
-    from indexer.text.sources import count_bytes, read_documents
+    from indexer.text.sources import ReadNotes, count_bytes, read_documents
 
     read_manifest(Path(index_path))
-    size = count_bytes(sources) or None
+    size = count_bytes(sources, read.ignore) or None
+    notes = ReadNotes()
     with (
         _set_aside(index_path, strict) as rejects,
         _resumable(),
@@ -280,7 +355,7 @@ def add(
     ):
         report = add_documents(
             index_path,
-            read_documents(sources, rejects, done if size else None),
+            read_documents(sources, rejects, done if size else None, options=read, notes=notes),
             named_encoder(settings.encoder),
             on_reject=rejects,
             progress=None if size else done,
@@ -288,7 +363,7 @@ def add(
             workers=_workers(),
             device=settings.encoder.device,
         )
-    _tell_report(report, rejects, index_path, as_json)
+    _tell_report(report, notes, rejects, index_path, as_json)
 
 
 add.help = f"""Add documents to an index, or replace those whose id it has.

@@ -47,6 +47,8 @@ class Document:
     url: str = ""
     lang: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
+    place: str = field(default="", compare=False, repr=False)
+    """Where it was read, as `file:line`, for messages; never kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,95 +1,135 @@
-"""Documents from files: JSON lines, CSV, TSV, DaReCzech TSV, .txt, .md, .html, folders, standard input.
+"""Documents from files, folders and standard input; docs/files.md is the list of what is read and how.
 
-Any of them may be gzipped. What cannot be read is handed to `on_reject` with its place and reason, and
-reading goes on. Nothing here splits, detects a language or keeps a document.
+What cannot be read is handed to `on_reject` with its place and reason, and reading goes on. Nothing here
+splits, detects a language or keeps a document.
 """
 
 from __future__ import annotations
 
-import codecs
-import contextlib
-import csv
-import gzip
 import io
 import json
-import os
 import re
 import sys
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from html.parser import HTMLParser
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
-from configs.errors import DocumentError
+from configs.errors import DocumentError, MissingExtra
 from indexer.schema import Document
-from indexer.text import languages
+from indexer.text import decoding, languages
+from indexer.text.compression import UNREADABLE, unpacked
+from indexer.text.decoding import Decoding
+from indexer.text.file_text import FileText
+from indexer.text.folders import LINE_FILES, TEXT_FILES, Listing, kind_of, list_folder
+from indexer.text.records import (
+    ID_NAMES,
+    MAX_CHARACTERS,
+    TEXT_NAMES,
+    TITLE_NAMES,
+    Columns,
+    OwnFields,
+    check_document,
+    document_of,
+    language_code,
+    own_fields,
+    plain,
+)
+from indexer.text.rejects import UNKNOWN_TYPE, OnReject, Reject
+from indexer.text.tables import DARECZECH, Table, open_table
 
-__all__ = ["MAX_CHARACTERS", "Reject", "check_document", "count_bytes", "read_documents"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "OnReject",
+    "ReadNotes",
+    "ReadOptions",
+    "Reject",
+    "check_document",
+    "count_bytes",
+    "read_documents",
+    "source_files",
+]
 
-MAX_CHARACTERS = 10_000_000
-"""A longer document is set aside: it is a dump or a mistake, and no passage of it would be found."""
-MAX_ID = 512  # characters
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ID = ("id", "_id", "doc_id", "docid", "docno", "ID")
+_MAX_FILE = 500_000_000  # bytes of a PDF, DOCX or EPUB; pictures take most of it
+_MAX_JSON = 500_000_000  # bytes of a .json file that is one array
 _ARRAY = "a JSON array; one object a line is expected: jq -c '.[]' FILE > FILE.jsonl"
-_OWN = {"id", "text", "title", "url", "lang", "fields"}
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
-_FRONT = re.compile(
-    r"---[ \t]*\r?\n([\w-]+[ \t]*:.{0,65536}?\n)(?:---|\.\.\.)[ \t]*(?:\r?\n|$)", re.DOTALL
-)
-_SETTING = re.compile(
-    r"^(title|lang|language)[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE | re.IGNORECASE
-)
-_TEXT_FILES = {".txt", ".md", ".markdown", ".html", ".htm"}
-_LINE_FILES = {".jsonl", ".json", ".ndjson", ".csv", ".tsv"}
-_DARECZECH = {"query", "url", "doc", "title", "label"}
+_NO_TITLE = re.compile(r"untitled|microsoft word - |.*\.(?:docx?|indd|pdf|tex|odt)$", re.IGNORECASE)
+_BINARY = frozenset(
+    {".pdf", ".docx", ".epub", ".xml"}
+)  # read as bytes: they say how they are encoded
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
-    """A piece of input that could not be used: where it stands, why, and the text as far as it could be read."""
+class ReadOptions:
+    """How sources are read."""
 
-    place: str
-    reason: str
-    text: str = ""
-
-
-OnReject = Callable[[Reject], None]
-
-
-def check_document(document: Document) -> str | None:
-    """Why this document cannot be indexed, with the cure; None when it can."""
-    if not document.id:
-        return "the id is empty"
-    if len(document.id) > MAX_ID:
-        return f"the id has {len(document.id):,} characters; the limit is {MAX_ID}"
-    if not document.id.isprintable() and _CONTROL.search(document.id):
-        return f"the id {document.id[:40]!r} holds a newline, tab or other control character"
-    if not document.text.strip() and not document.title.strip():
-        return "title and text are empty"
-    for place, text in (("text", document.text), ("title", document.title), ("id", document.id)):
-        if (half := _half(text)) is not None:
-            return f"the {place} holds half a character ({half}): the file was damaged when it was written"
-    if len(document.text) > MAX_CHARACTERS:
-        return f"the text has {len(document.text):,} characters; the limit is {MAX_CHARACTERS:,}: split it into documents"
-    if document.lang and document.lang not in languages.NAMES:
-        return (
-            f"the language {document.lang!r} is not known; use ISO 639-1 codes such as en, cs, bn"
-        )
-    return None
+    encoding: str | None = None
+    """Of files that are not UTF-8: a codec's name, "detect", or None: see `indexer.text.decoding`."""
+    columns: Columns = field(default_factory=Columns)
+    ignore: tuple[str, ...] = ()
+    """Patterns of paths or names in folders that are passed over."""
 
 
-def _half(text: str) -> str | None:
-    """A surrogate, which no UTF-8 file can hold but JSON's \\ud800 can; as it would be written there."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        return f"\\u{ord(text[error.start]):04x} at character {error.start + 1:,}"
-    return None
+@dataclass(slots=True)
+class ReadNotes:
+    """What a person should know of how their files were read, though nothing of it is wrong."""
+
+    decoding: Decoding = field(default_factory=Decoding)
+    own: OwnFields = field(default_factory=OwnFields)
+    numbered: list[str] = field(default_factory=list)
+    """Tables whose rows have their numbers for ids."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def lines(self) -> list[str]:
+        """One sentence for each thing to know."""
+        found = [
+            f"read as {name}, which was detected: {_some(places)}; name another encoding with --encoding"
+            for name, places in self.decoding.used.items()
+        ]
+        if self.numbered:
+            found.append(
+                f"no column of ids, so rows have their numbers for ids ({Path(self.numbered[0]).name}#1): "
+                f"{_some(self.numbered)}; name the column with --id-field"
+            )
+        if self.own.running:
+            names = sorted(self.own.running, key=lambda name: (-self.own.running[name], name))
+            found.append(
+                f"text that is not searched stands in the field{_s(names)} {_some(names, 10)}: "
+                f"search it with {' '.join(f'--text-field {name!r}' if ' ' in name else f'--text-field {name}' for name in names[:3])}"
+            )
+        kept = sorted(name for name in self.own.documents if name not in self.own.running)
+        if kept:
+            found.append(
+                f"kept with the documents, shown and filtered by, not searched: the field{_s(kept)} {_some(kept, 20)}"
+            )
+        if self.passed_over:
+            counts = [f"{n:,} {_plural(what, n)}" for what, n in self.passed_over.items()]
+            found.append(f"passed over: {', '.join(counts)}")
+        return found
+
+
+def _s(names: Sequence[str]) -> str:
+    return "" if len(names) == 1 else "s"
+
+
+def _plural(what: str, n: int) -> str:
+    return what if n == 1 else re.sub(r"\b(file|folder)\b", r"\1s", what, count=1)
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """The first few, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What every file of one reading is read with."""
+
+    on_reject: OnReject
+    columns: Columns
+    notes: ReadNotes
 
 
 def read_documents(
@@ -97,89 +137,95 @@ def read_documents(
     on_reject: OnReject,
     progress: Callable[[int], None] | None = None,
     stdin: IO[bytes] | None = None,
+    options: ReadOptions | None = None,
+    notes: ReadNotes | None = None,
 ) -> Iterator[Document]:
     """Documents of every source, in order; `-` is standard input (JSON lines).
 
-    `progress` is told the bytes of each file (as it lies on disk) when they have been read.
-    Raises DocumentError at once for a source that does not exist or is of no known kind.
+    `progress` is told the bytes of each file (as it lies on disk) when they have been read; `notes`
+    collects what a person should know. Raises DocumentError at once for a source that does not exist or
+    is of no known kind, and at the end for a named field that no record had.
     """
-    files = [_files(source) for source in sources]  # all are looked at before any is read
-    for listed in files:
-        for path, root in listed:
-            yield from _read_file(path, root, on_reject, progress, stdin)
+    options = options or ReadOptions()
+    notes = notes if notes is not None else ReadNotes()
+    if options.encoding is not None:
+        decoding.check_encoding(options.encoding)
+    notes.decoding.encoding = options.encoding
+    reader = _Reader(on_reject, options.columns, notes)
+    listings = [source_files(source, options.ignore) for source in sources]  # before any is read
+    for source, listing in zip(sources, listings, strict=True):
+        notes.passed_over.update(listing.passed_over)
+        for path, reason in listing.unknown:
+            on_reject(Reject(str(path), reason))
+        root = source if Path(source).is_dir() else str(Path(source).parent)
+        if source == "-":
+            yield from _standard_input(stdin, reader)
+        for file in listing.files:
+            yield from read_file(file, root, reader, progress)
+    notes.own.check(options.columns)
 
 
-def count_bytes(sources: Sequence[str]) -> int:
+def count_bytes(sources: Sequence[str], ignore: Sequence[str] = ()) -> int:
     """Bytes that `read_documents` will report as read; 0 when standard input is among them."""
     if "-" in sources:
         return 0
-    return sum(Path(path).stat().st_size for source in sources for path, _ in _files(source))
+    return sum(p.stat().st_size for source in sources for p in source_files(source, ignore).files)
 
 
-def _kind(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
-
-
-def _files(source: str) -> list[tuple[str, str]]:
-    """(path, root) of each file of a source; the root is what a text file's id is relative to."""
+def source_files(source: str, ignore: Sequence[str] = ()) -> Listing:
+    """The files of one source. Raises DocumentError for one that does not exist or has nothing to read."""
     if source == "-":
-        return [("-", "")]
+        return Listing()
     path = Path(source)
     if path.is_dir():
-        found = _folder_files(path)
-        if not found:
-            raise DocumentError(
-                f"{source}: the folder holds no .txt, .md, .html, .jsonl, .csv or .tsv file"
-            )
-        return [(str(p), source) for p in found]
+        listing = list_folder(path, ignore)
+        if not listing.files:
+            raise DocumentError(f"{source}: {_nothing(listing)}")
+        return listing
     if not path.exists():
         raise DocumentError(f"{source}: no such file or folder")
-    if _kind(path) not in _TEXT_FILES | _LINE_FILES:
+    if kind_of(path) not in TEXT_FILES | LINE_FILES:
         raise DocumentError(
-            f"{source}: of no known kind; name it .jsonl, .csv, .tsv, .txt, .md or .html (and .gz), "
-            "or pipe JSON lines to -"
+            f"{source}: unknown file type; name it .jsonl, .csv, .tsv, .txt, .md, .html, .pdf, .docx, .epub "
+            "or .xml (and .gz, .bz2, .xz or .zst), or pipe JSON lines to -"
         )
     if path.stat().st_size == 0:
         raise DocumentError(f"{source}: the file is empty")
-    return [(source, str(path.parent))]
+    return Listing([path])
 
 
-def _folder_files(folder: Path) -> list[Path]:
-    """Files of a known kind below a folder, in order; hidden ones and index folders are passed over."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        # An index written below its own documents must not be read as documents.
-        is_index = "lock" in names and ("manifest.json" in names or "journal" in folders)
-        folders[:] = [] if is_index else [name for name in folders if not name.startswith(".")]
-        if not is_index:
-            paths = [Path(parent, name) for name in names if not name.startswith(".")]
-            found += [p for p in paths if _kind(p) in _TEXT_FILES | _LINE_FILES and p.is_file()]
-    return sorted(found)
+def _nothing(listing: Listing) -> str:
+    """Why a folder gives no document: what there is in it instead."""
+    wanted = (
+        "the folder holds no .txt, .md, .html, .jsonl, .csv, .tsv, .pdf, .docx, .epub or .xml file"
+    )
+    there = Counter(reason.removeprefix(UNKNOWN_TYPE).strip() for _, reason in listing.unknown)
+    there += listing.passed_over
+    return wanted + (
+        f"; there are: {', '.join(f'{n} {what}' for what, n in there.items())}" if there else ""
+    )
 
 
-def _read_file(
-    path: str,
-    root: str,
-    on_reject: OnReject,
-    progress: Callable[[int], None] | None,
-    stdin: IO[bytes] | None,
+def _standard_input(stdin: IO[bytes] | None, reader: _Reader) -> Iterator[Document]:
+    raw: Any = stdin or sys.stdin.buffer
+    stream = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+    yield from _json_lines(unpacked(stream), "standard input", reader)
+
+
+def read_file(
+    path: Path, root: str, reader: _Reader, progress: Callable[[int], None] | None = None
 ) -> Iterator[Document]:
-    if path == "-":
-        yield from _json_lines(stdin or sys.stdin.buffer, "standard input", on_reject)
-        return
-    kind = _kind(Path(path))
+    """The documents of one file; its name below `root` is the id of a text file."""
+    kind = kind_of(path)
+    place = str(path)
     try:
-        with Path(path).open("rb") as raw:
-            lines: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw  # type: ignore[assignment]
-            if kind in _TEXT_FILES:
-                documents = _text_file(lines, path, root, kind, on_reject)
-            elif kind in (".csv", ".tsv"):
-                documents = _table(lines, path, kind, on_reject)
-            else:
-                documents = _json_lines(lines, path, on_reject)
+        with path.open("rb") as raw:
+            if not raw.peek(1):
+                reader.on_reject(Reject(place, "the file is empty"))
+                return
+            stream = unpacked(raw, path.name)
+            name = path.relative_to(root).as_posix() if root else place
+            documents = _of_kind(kind, stream, place, name, reader)
             seen = 0
             for n, document in enumerate(documents):
                 yield document
@@ -187,298 +233,215 @@ def _read_file(
                     progress(raw.tell() - seen)
                     seen = raw.tell()
             if progress is not None:
-                progress(Path(path).stat().st_size - seen)
-    except (OSError, EOFError, zlib.error) as error:  # unreadable; a damaged gzip file
-        on_reject(Reject(path, f"the file cannot be read to its end: {error}"))
+                progress(path.stat().st_size - seen)
+    except UNREADABLE as error:
+        reader.on_reject(Reject(place, f"the file cannot be read to its end: {error}"))
 
 
-def _decoded(raw: Iterable[bytes], place: str, on_reject: OnReject) -> Iterator[tuple[int, str]]:
-    """(line number, text) of each line that is UTF-8 and no binary; the others are rejected."""
-    for number, line in enumerate(raw, 1):
-        if number == 1 and line.startswith(b"\xef\xbb\xbf"):
-            line = line[3:]
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            shown = line[:2000].decode("utf-8", "backslashreplace")
-            on_reject(
-                Reject(
-                    f"{place}:{number}", f"no UTF-8 at byte {error.start + 1} of the line", shown
-                )
-            )
-            continue
-        if "\0" in text:
-            on_reject(
-                Reject(f"{place}:{number}", "a zero byte: is this a binary file?", text[:2000])
-            )
-            continue
-        yield number, text
+def _of_kind(
+    kind: str, stream: io.BufferedReader[Any], place: str, name: str, reader: _Reader
+) -> Iterator[Document]:
+    if kind in TEXT_FILES:
+        return _text_file(stream, place, name, kind, reader)
+    if kind in (".csv", ".tsv", ".tab"):
+        return _table(stream, place, name, ".csv" if kind == ".csv" else ".tsv", reader)
+    if kind == ".json":
+        return _json_file(stream, place, reader)
+    return _json_lines(stream, place, reader)
 
 
-def _json_lines(raw: Iterable[bytes], place: str, on_reject: OnReject) -> Iterator[Document]:
-    for number, line in _decoded(raw, place, on_reject):
+# -- JSON ------------------------------------------------------------------------------------------
+
+
+def _json_lines(raw: io.BufferedReader[Any], place: str, reader: _Reader) -> Iterator[Document]:
+    lines = decoding.lines(raw, place, reader.on_reject, reader.notes.decoding)
+    for number, line in lines:
         if not line.strip():
             continue
+        at = f"{place}:{number}"
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
             problem = f"no JSON: {error}"
             if number == 1 and line.lstrip().startswith("["):
                 problem = _ARRAY
-            on_reject(Reject(f"{place}:{number}", problem, line.rstrip("\n")))
+            reader.on_reject(Reject(at, problem, line.rstrip("\n")))
             continue
         if not isinstance(record, dict):
-            on_reject(
-                Reject(
-                    f"{place}:{number}",
-                    _ARRAY
-                    if isinstance(record, list)
-                    else f"a JSON object is expected, not {type(record).__name__}",
-                    line.rstrip("\n"),
-                )
-            )
+            problem = _ARRAY if isinstance(record, list) else _no_object(record)
+            reader.on_reject(Reject(at, problem, line.rstrip("\n")))
             continue
-        yield from _checked(record, f"{place}:{number}", on_reject)
+        yield from _checked(record, at, reader)
 
 
-def _checked(record: dict[str, Any], place: str, on_reject: OnReject) -> Iterator[Document]:
+def _json_file(raw: io.BufferedReader[Any], place: str, reader: _Reader) -> Iterator[Document]:
+    """A .json file: JSON lines, or one array of objects, or one object over several lines."""
+    head = raw.peek(1 << 16)[: 1 << 16].lstrip(b"\xef\xbb\xbf \t\r\n")
+    first = head.partition(b"\n")[0].strip()
+    if not head.startswith(b"[") and first != b"{":
+        yield from _json_lines(raw, place, reader)
+        return
+    data = raw.read(_MAX_JSON + 1)
+    if len(data) > _MAX_JSON:
+        reader.on_reject(Reject(place, f"more than {_MAX_JSON // 10**6} MB of {_ARRAY}"))
+        return
+    text = decoding.whole(data, place, reader.on_reject, reader.notes.decoding)
+    if text is None:
+        return
     try:
-        document = _document(record)
+        value = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        reader.on_reject(Reject(place, f"no JSON: {error}", text[:2000]))
+        return
+    records = value if isinstance(value, list) else [value]
+    for number, record in enumerate(records, 1):
+        at = f"{place}, item {number}"
+        if isinstance(record, dict):
+            yield from _checked(record, at, reader)
+        else:
+            shown = json.dumps(record, ensure_ascii=False)[:2000]
+            reader.on_reject(Reject(at, _no_object(record), shown))
+
+
+def _no_object(value: Any) -> str:
+    return f"a JSON object is expected, not {type(value).__name__}"
+
+
+def _checked(
+    record: dict[str, Any], place: str, reader: _Reader, id_: str = ""
+) -> Iterator[Document]:
+    try:
+        document = document_of(record, reader.columns, reader.notes.own, id_, place)
     except ValueError as error:
-        on_reject(Reject(place, str(error), json.dumps(record, ensure_ascii=False)))
+        shown = json.dumps(record, ensure_ascii=False)
+        reader.on_reject(Reject(place, str(error), shown))
         return
     problem = check_document(document)
     if problem is None:
         yield document
     else:
-        on_reject(Reject(place, problem, json.dumps(record, ensure_ascii=False)))
+        reader.on_reject(Reject(place, problem, json.dumps(record, ensure_ascii=False)))
 
 
-def _document(record: dict[str, Any]) -> Document:
-    """A record of BEIR (`_id`, `title`, `text`) or of our own fields; other fields are kept as `fields`."""
-    key = next((name for name in _ID if record.get(name) not in (None, "")), None)
-    if key is None:
-        raise ValueError(f"no id; one of {', '.join(_ID)} is expected")
-    if isinstance(record[key], bool) or not isinstance(record[key], str | int):
-        raise ValueError(f"{key} must be a string or a whole number, not {record[key]!r:.40}")
-    texts = {}
-    for name in ("text", "title", "url", "lang"):
-        value = record.get(name)
-        if value is not None and not isinstance(value, str):
-            raise ValueError(f"{name} must be a string, not {type(value).__name__}")
-        texts[name] = value or ""
-    extra = {name: value for name, value in record.items() if name not in _OWN and name != key}
-    nested = record.get("fields") or {}
-    if not isinstance(nested, dict):
-        raise ValueError(f"fields must be an object, not {type(nested).__name__}")
-    fields = {
-        str(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in {**extra, **nested}.items()
-        if value not in (None, "", [], {})
-    }
-    return Document(
-        str(record[key]),
-        texts["text"],
-        texts["title"],
-        texts["url"],
-        languages.normal(texts["lang"]),
-        fields,
-    )
+# -- tables ----------------------------------------------------------------------------------------
 
 
-def _table(raw: Iterable[bytes], place: str, kind: str, on_reject: OnReject) -> Iterator[Document]:
-    lines = _decoded(raw, place, on_reject)
-    first = next(lines, None)
-    if first is None:
-        return
-    header = first[1].rstrip("\r\n")
-    if kind == ".tsv" and set(header.split("\t")) >= _DARECZECH:
-        yield from _dareczech(lines, header.split("\t"), place, on_reject)
-        return
-    read = [first[0]]  # lines that the csv module has taken
-
-    def texts() -> Iterator[str]:
-        for number, text in lines:
-            read.append(number)
-            yield text
-
-    delimiter = "\t"
-    if kind == ".csv":  # spreadsheets of half of Europe write semicolons
-        delimiter = ";" if header.count(";") > header.count(",") else ","
-    # The default field limit, 128 KiB, is smaller than many documents.
-    csv.field_size_limit(MAX_CHARACTERS * 4)
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if kind == ".csv" else csv.QUOTE_NONE
-    names = next(csv.reader([header], delimiter=delimiter, quoting=quoting), [])
-    if not set(names) & set(_ID):
-        raise DocumentError(
-            f"{place}:1: the header ({', '.join(names[:8])}) names no id column; one of {', '.join(_ID)} is expected"
-        )
-    rows = csv.reader(texts(), delimiter=delimiter, quoting=quoting)
-    while True:
-        read.clear()
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            on_reject(
-                Reject(f"{place}:{read[0] if read else 1}", f"no {kind[1:].upper()}: {error}")
-            )
-            continue
-        if row is None:
-            return
-        if not row:
-            continue
-        at = f"{place}:{read[0]}"  # where the row begins: a quote left open swallows many lines
-        if len(row) != len(names):
-            columns = f"{len(row)} columns; the header has {len(names)}"
-            if len(read) > 1:
-                columns += f" (the row goes on to line {read[-1]}: is a quote left open?)"
-            on_reject(Reject(at, columns, delimiter.join(row)))
-            continue
-        yield from _checked(dict(zip(names, row, strict=True)), at, on_reject)
-
-
-def _dareczech(
-    lines: Iterable[tuple[int, str]], names: list[str], place: str, on_reject: OnReject
+def _table(
+    raw: io.BufferedReader[Any], place: str, name: str, kind: str, reader: _Reader
 ) -> Iterator[Document]:
+    lines = decoding.lines(raw, place, reader.on_reject, reader.notes.decoding)
+    table = open_table(lines, place, kind, reader.on_reject)
+    if table is None:
+        return
+    if kind == ".tsv" and set(table.names) >= DARECZECH:
+        yield from _dareczech(table, reader)
+        return
+    problem = _unusable(table, reader.columns)
+    if problem is not None:
+        reader.on_reject(Reject(f"{place}:{table.line}", problem))
+        return
+    named = {plain(column) for column in table.names}
+    wanted = {plain(reader.columns.id)} if reader.columns.id else set(ID_NAMES)
+    has_id = bool(named & wanted)
+    if not has_id:
+        reader.notes.numbered.append(place)
+    for row in table.rows:
+        id_ = "" if has_id else f"{name}#{row.number}"
+        yield from _checked(row.cells, row.place, reader, id_)
+
+
+def _unusable(table: Table, columns: Columns) -> str | None:
+    """Why a table cannot be indexed: no column of it is known to hold text."""
+    header = ", ".join(table.names[:12])
+    named = {plain(name) for name in table.names}
+    missing = [
+        name
+        for name in (*columns.texts, columns.title, columns.id)
+        if name and plain(name) not in named
+    ]
+    if missing:
+        return f"the header ({header}) names no column {missing[0]!r}"
+    known = {*TEXT_NAMES, *TITLE_NAMES} & named
+    if not known and not columns.texts and not columns.title:
+        return (
+            f"the header ({header}) names no column of text; name it: --text-field NAME "
+            "(is the first line no header? Write one: id,text)"
+        )
+    return None
+
+
+def _dareczech(table: Table, reader: _Reader) -> Iterator[Document]:
     """One document per url: the file has a line per query and document."""
     seen: set[str] = set()
-    for number, line in lines:
-        cells = line.rstrip("\r\n").split("\t")
-        if len(cells) != len(names):
-            on_reject(
-                Reject(
-                    f"{place}:{number}",
-                    f"{len(cells)} columns; the header has {len(names)}",
-                    line.rstrip("\n"),
-                )
-            )
+    for row in table.rows:
+        url = row.cells["url"]
+        if url in seen:
             continue
-        row = dict(zip(names, cells, strict=True))
-        if row["url"] in seen:
-            continue
-        seen.add(row["url"])
-        record = {"id": row["url"], "url": row["url"], "title": row["title"], "text": row["doc"]}
-        yield from _checked(record, f"{place}:{number}", on_reject)
+        seen.add(url)
+        record = {"id": url, "url": url, "title": row.cells["title"], "text": row.cells["doc"]}
+        yield from _checked(record, row.place, reader)
 
 
-class _Text(HTMLParser):
-    """What a reader sees of an HTML page, with its title and language."""
-
-    _SILENT = frozenset({"script", "style", "template", "noscript", "svg"})
-    _BLOCKS = frozenset(
-        (
-            "address article aside blockquote br dd div dl dt figcaption footer h1 h2 h3 h4 "
-            "h5 h6 header hr li main nav ol p pre section table td th tr ul"
-        ).split()
-    )
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.title = ""
-        self.lang = ""
-        self._silent = 0
-        self._in_title = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._SILENT:
-            self._silent += 1
-        elif tag == "title" and not self._silent:  # an svg has titles of its own
-            self._in_title = True
-        elif tag == "html":
-            self.lang = languages.normal(dict(attrs).get("lang") or "")
-        if tag in self._BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._SILENT:
-            self._silent = max(0, self._silent - 1)
-        elif tag == "title":
-            self._in_title = False
-        elif tag in self._BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if self._in_title:
-            self.title += data
-        elif not self._silent:
-            self.parts.append(data)
-
-    def text(self) -> str:
-        lines = (" ".join(line.split()) for line in "".join(self.parts).splitlines())
-        return "\n".join(line for line in lines if line)
-
-
-def _text_of(data: bytes, kind: str) -> str:
-    """UTF-8; UTF-16 with its mark; or what an HTML page that is no UTF-8 says it is written in."""
-    if data.startswith(_UTF_16):
-        return data.decode("utf-16")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        said = _CHARSET.search(data, 0, 1024) if kind in (".html", ".htm") else None
-        if said is not None:
-            # LookupError: no such encoding, or one that is none of text
-            with contextlib.suppress(LookupError, UnicodeError):
-                return data.decode(said[1].decode("ascii"))
-        raise
-
-
-def _markdown(text: str) -> tuple[str, str, str]:
-    """Text, title and language: of the block of settings that notes may begin with, or the first heading."""
-    title, lang = "", ""
-    if front := _FRONT.match(text):
-        said = {
-            key.lower(): value.strip().strip("\"'") for key, value in _SETTING.findall(front[1])
-        }
-        title = said.get("title", "").strip()
-        lang = languages.normal(said.get("lang") or said.get("language") or "")
-        text = text[front.end() :].lstrip("\r\n")
-    first = next(iter(io.StringIO(text)), "")
-    if first.startswith("# ") and title in ("", first[2:].strip()):
-        title = first[2:].strip()
-        text = text[len(first) :].lstrip("\n")
-    return text, title, lang
+# -- files that are one document -------------------------------------------------------------------
 
 
 def _text_file(
-    raw: IO[bytes], path: str, root: str, kind: str, on_reject: OnReject
+    raw: IO[bytes], place: str, name: str, kind: str, reader: _Reader
 ) -> Iterator[Document]:
     """The whole file is one document; its id is its path below the folder that was named."""
-    data = raw.read(MAX_CHARACTERS * 4 + 1)
-    if b"\0" in data[:65536] and not data.startswith(_UTF_16):
-        on_reject(Reject(path, "a zero byte: is this a binary file, or UTF-16? UTF-8 is read"))
+    limit = _MAX_FILE if kind in (".pdf", ".docx", ".epub") else MAX_CHARACTERS * 4
+    data = raw.read(limit + 1)
+    if len(data) > limit:
+        size = f"{limit // 10**6} MB" if limit == _MAX_FILE else f"{MAX_CHARACTERS:,} characters"
+        reader.on_reject(Reject(place, f"the text has more than {size}; split the file"))
         return
-    if len(data) > MAX_CHARACTERS * 4:
-        on_reject(
-            Reject(path, f"the text has more than {MAX_CHARACTERS:,} characters; split the file")
-        )
-        return
+    text = ""
+    if kind not in _BINARY:
+        decoded = decoding.whole(data, place, reader.on_reject, reader.notes.decoding)
+        if decoded is None:
+            return
+        text = decoded.removeprefix("\ufeff")
     try:
-        text = _text_of(data, kind)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        on_reject(
-            Reject(
-                f"{path}:{line}",
-                "no UTF-8; save the file as UTF-8",
-                data[:2000].decode("utf-8", "backslashreplace"),
-            )
-        )
+        said = _said(kind, data, text)
+    except (ValueError, MissingExtra) as error:
+        reader.on_reject(Reject(place, str(error), text[:2000]))
         return
-    name = Path(path).relative_to(root).as_posix() if root else path
-    title, lang = "", ""
-    if kind in (".html", ".htm"):
-        parser = _Text()
-        parser.feed(text)
-        parser.close()
-        text, title, lang = parser.text(), " ".join(parser.title.split()), parser.lang
-    elif kind in (".md", ".markdown"):
-        text, title, lang = _markdown(text)
-    title = title or Path(name).stem.replace("_", " ").replace("-", " ")
-    document = Document(name, text, title, lang=lang if lang in languages.NAMES else "")
-    problem = "the text is empty" if not text.strip() else check_document(document)
+    title = "" if _NO_TITLE.match(said.title) else said.title.strip()
+    title = title or Path(name).name.partition(".")[0].replace("_", " ").replace("-", " ")
+    lang = language_code(said.lang) if said.lang else ""
+    fields = own_fields(said.fields)
+    document = Document(
+        name,
+        said.text,
+        title,
+        lang=lang if lang in languages.NAMES else "",
+        fields=fields,
+        place=place,
+    )
+    problem = "the text is empty" if not said.text.strip() else check_document(document)
     if problem is None:
+        reader.notes.own.note(fields)
         yield document
     else:
-        on_reject(Reject(path, problem, text[:2000]))
+        reader.on_reject(Reject(place, problem, said.text[:2000]))
+
+
+def _said(kind: str, data: bytes, text: str) -> FileText:
+    """What a file of one document says. Raises ValueError or MissingExtra."""
+    from indexer.text import front_matter, office_files, web_pages
+
+    match kind:
+        case ".html" | ".htm" | ".xhtml":
+            return web_pages.read_page(text)
+        case ".md" | ".markdown":
+            return front_matter.read_note(text)
+        case ".pdf":
+            return office_files.read_pdf(data)
+        case ".docx":
+            return office_files.read_docx(data)
+        case ".epub":
+            return office_files.read_epub(data)
+        case ".xml":
+            return office_files.read_xml(data)
+        case _:
+            return FileText(text)

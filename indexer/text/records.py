@@ -1,0 +1,257 @@
+"""A record (of JSON, of a table) to a document: which field is its id, title and text, and which are its own.
+
+Names are compared without case, and without spaces around them: `Title`, ` text` and `Doc-ID` are known.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import functools
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from configs.errors import DocumentError
+from indexer.schema import Document
+from indexer.text import languages
+
+__all__ = [
+    "ID_NAMES",
+    "MAX_CHARACTERS",
+    "TEXT_NAMES",
+    "TITLE_NAMES",
+    "Columns",
+    "OwnFields",
+    "check_document",
+    "document_of",
+    "language_code",
+    "own_fields",
+    "plain",
+]
+
+MAX_CHARACTERS = 10_000_000
+"""A longer document is set aside: it is a dump or a mistake, and no passage of it would be found."""
+MAX_ID = 512  # characters
+
+ID_NAMES = ("id", "_id", "doc_id", "docid", "docno", "document_id", "identifier", "uuid")
+TEXT_NAMES = (
+    "text", "body", "content", "contents", "passage", "abstract", "page_content", "full_text",
+    "fulltext", "passage_text", "document_text", "plain_text", "article", "segment", "chunk", "summary",
+    "description", "doc", "document", "texte", "texto", "testo", "tekst",
+)  # fmt: skip
+TITLE_NAMES = ("title", "headline", "heading", "titel", "titre", "título", "titulo", "titolo")
+URL_NAMES = ("url", "link")
+LANG_NAMES = ("lang", "language")
+NESTED = ("fields", "metadata", "meta")
+"""Objects whose members are fields of the document."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_RUNNING = 6  # words from which a value of a field counts as running text
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Fields that a user named; empty: the usual names. Several texts are put together in this order."""
+
+    texts: tuple[str, ...] = ()
+    title: str = ""
+    id: str = ""
+
+    def named(self) -> set[str]:
+        return {name for name in (*self.texts, self.title, self.id) if name}
+
+
+@dataclass(slots=True)
+class OwnFields:
+    """Which fields were kept beside the text, so that nobody takes them for searched."""
+
+    documents: dict[str, int] = field(default_factory=dict)
+    """Field -> documents that have it."""
+    running: dict[str, int] = field(default_factory=dict)
+    """Field -> documents where it holds running text."""
+    seen: set[str] = field(default_factory=set)
+    """Every name of a record, as it stood there."""
+
+    def note(self, fields: Mapping[str, str]) -> None:
+        for name, value in fields.items():
+            self.documents[name] = self.documents.get(name, 0) + 1
+            if is_running(value):
+                self.running[name] = self.running.get(name, 0) + 1
+
+    def check(self, columns: Columns) -> None:
+        """Raises DocumentError when a field that the user named stood in no record."""
+        known = {plain(name) for name in self.seen}
+        missing = sorted(name for name in columns.named() if plain(name) not in known)
+        if not missing or not self.seen:
+            return
+        near = difflib.get_close_matches(missing[0], self.seen, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise DocumentError(
+            f"no record has the field {missing[0]!r}{hint}; they have: {', '.join(sorted(self.seen)[:20])}"
+        )
+
+
+def is_running(value: str) -> bool:
+    """Whether a value is running text: several words, or many letters of a script without spaces."""
+    if value.startswith(("http://", "https://")):
+        return False
+    if len(value.split(None, _RUNNING)) >= _RUNNING:
+        return True
+    return sum(c.isalpha() and c > "\u0e00" for c in value[:200]) >= 3 * _RUNNING
+
+
+@functools.lru_cache(4096)
+def plain(name: str) -> str:
+    """A name of a field as names are compared."""
+    return name.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+def document_of(
+    record: Mapping[str, Any], columns: Columns, own: OwnFields, id_: str = "", place: str = ""
+) -> Document:
+    """A record of BEIR (`_id`, `title`, `text`) or of the usual names; other fields are kept as `fields`.
+
+    `id_` is used where the record has none. Raises ValueError with what is wrong and the cure.
+    """
+    own.seen.update(record)
+    names: dict[str, str] = {}  # as compared -> as written
+    for name in record:
+        names.setdefault(plain(name), name)
+    taken: set[str] = set()
+
+    key = _chosen(record, names, (plain(columns.id),) if columns.id else ID_NAMES, taken, True)
+    if key is None and not id_:
+        raise ValueError(f"no id; one of {', '.join(ID_NAMES)} is expected")
+    if key is not None:
+        value = record[key]
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError(f"{key} must be a string or a whole number, not {value!r:.40}")
+        id_ = str(value).strip()
+    title = _text_of(
+        record,
+        _chosen(record, names, (plain(columns.title),) if columns.title else TITLE_NAMES, taken),
+    )
+    if columns.texts:
+        keys = [_chosen(record, names, (plain(name),), taken) for name in columns.texts]
+        text = "\n\n".join(filter(None, (_text_of(record, k) for k in keys)))
+    else:
+        text = _text_of(record, _chosen(record, names, TEXT_NAMES, taken))
+    url = _text_of(record, _chosen(record, names, URL_NAMES, taken))
+    lang, tag_key = "", _chosen(record, names, LANG_NAMES, taken)
+    if tag_key is not None:
+        tag = _text_of(record, tag_key)
+        lang = language_code(tag)
+        if lang not in languages.NAMES and tag_key.lower() != "lang":
+            taken.discard(tag_key)  # "language: Middle High German" is kept as a field
+            lang = ""
+    fields = own_fields({name: value for name, value in record.items() if name not in taken})
+    if not text.strip() and not title.strip() and fields and not columns.texts:
+        raise ValueError(
+            f"title and text are empty; name the field that holds the text: --text-field NAME, of {', '.join(list(fields)[:10])}"
+        )
+    own.note(fields)
+    return Document(id_, text, title, url, lang, fields, place)
+
+
+@functools.lru_cache(1024)
+def language_code(tag: str) -> str:
+    """The code of a language that is given as a tag or by its English name."""
+    by_name = {name.casefold(): code for code, name in languages.NAMES.items()}
+    return by_name.get(tag.strip().casefold()) or languages.normal(tag)
+
+
+def _chosen(
+    record: Mapping[str, Any],
+    names: Mapping[str, str],
+    wanted: Collection[str],
+    taken: set[str],
+    objects: bool = False,
+) -> str | None:
+    """The first of these fields that has a value, as the record writes it; it is then taken.
+
+    One that is an object is no text, and passed over unless `objects` says otherwise.
+    """
+    for name in wanted:
+        written = names.get(name)
+        if written is not None and written not in taken and record[written] not in _EMPTY:
+            value = record[written]
+            if isinstance(value, dict) and not objects:
+                continue
+            if isinstance(value, str) and not value.strip():
+                continue
+            taken.add(written)
+            return written
+    return None
+
+
+def _text_of(record: Mapping[str, Any], name: str | None) -> str:
+    if name is None:
+        return ""
+    value = record[name]
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "\n\n".join(value)  # paragraphs
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a string, not {type(value).__name__}")
+    return value
+
+
+def own_fields(values: Mapping[str, Any]) -> dict[str, str]:
+    """A document's own fields as text: objects and lists as JSON; those without a value are left out."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if plain(name) in NESTED:
+            if value in _EMPTY:
+                continue
+            if isinstance(value, dict):
+                flat.update({k: v for k, v in value.items() if k not in values})
+                continue
+            if plain(name) == "fields":
+                raise ValueError(f"{name} must be an object, not {type(value).__name__}")
+        flat[name] = value
+    fields = {}
+    for name, value in flat.items():
+        if value in _EMPTY:
+            continue
+        if isinstance(value, datetime.date | datetime.time):  # TOML has them
+            value = value.isoformat()
+        if isinstance(value, str):
+            if value.strip():
+                fields[str(name).strip()] = value.strip()
+        else:
+            fields[str(name).strip()] = json.dumps(value, ensure_ascii=False, default=str)
+    return fields
+
+
+def check_document(document: Document) -> str | None:
+    """Why this document cannot be indexed, with the cure; None when it can."""
+    if not document.id:
+        return "the id is empty"
+    if len(document.id) > MAX_ID:
+        return f"the id has {len(document.id):,} characters; the limit is {MAX_ID}"
+    if not document.id.isprintable() and _CONTROL.search(document.id):
+        return f"the id {document.id[:40]!r} holds a newline, tab or other control character"
+    if not document.text.strip() and not document.title.strip():
+        return "title and text are empty"
+    for place, text in (("text", document.text), ("title", document.title), ("id", document.id)):
+        if (half := _half(text)) is not None:
+            return f"the {place} holds half a character ({half}): the file was damaged when it was written"
+    if len(document.text) > MAX_CHARACTERS:
+        return f"the text has {len(document.text):,} characters; the limit is {MAX_CHARACTERS:,}: split it into documents"
+    if document.lang and document.lang not in languages.NAMES:
+        return (
+            f"the language {document.lang!r} is not known; use ISO 639-1 codes such as en, cs, bn"
+        )
+    return None
+
+
+def _half(text: str) -> str | None:
+    """A surrogate, which no UTF-8 file can hold but JSON's \\ud800 can; as it would be written there."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(text[error.start]):04x} at character {error.start + 1:,}"
+    return None
