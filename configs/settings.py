@@ -20,6 +20,7 @@ from configs.errors import ConfigError
 
 __all__ = [
     "DenseSettings",
+    "ElasticsearchSettings",
     "EncoderSettings",
     "FusionSettings",
     "LexicalSettings",
@@ -159,6 +160,46 @@ class ServeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ElasticsearchSettings:
+    """The cluster that an index `es://NAME` stands in.
+
+    Secrets are never settings: TANDEM_ES_API_KEY, or TANDEM_ES_PASSWORD with a user, come from the
+    environment. So may the other three, as TANDEM_ES_HOSTS (commas between), TANDEM_ES_USER, TANDEM_ES_CA.
+    """
+
+    hosts: tuple[str, ...] = ()
+    """URLs of nodes. Empty: TANDEM_ES_HOSTS, or http://127.0.0.1:9200."""
+    user: str | None = None
+    """User name for basic authentication. None: TANDEM_ES_USER, or no user."""
+    ca: str | None = None
+    """PEM file of the authority that signed the servers' certificates. None: TANDEM_ES_CA, or the system's own."""
+    verify: bool = True
+    """Check the servers' certificates. Off, anyone on the way can read and change everything."""
+    timeout: float = 30.0
+    """Seconds that a search may take before another node is asked; a write may take four times that."""
+    retries: int = 3
+    """Further nodes, or further attempts, after one that did not answer."""
+    shards: int = 1
+    """Primary shards of a new index; one holds some 40 million passages of 256 dimensions."""
+    replicas: int = 1
+    """Copies of each shard on other nodes; without one, a lost node is a lost index."""
+    vectors: Literal["hnsw", "int8_hnsw", "int4_hnsw", "bbq_hnsw"] = "int8_hnsw"
+    """How a new index quantises vectors. `bbq_hnsw` takes an eighth of the memory of `int8_hnsw`, and finds less."""
+    oversample: float = 2.0
+    """Candidates whose exact cosine is computed, for each passage wanted."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout <= 3600:
+            raise ValueError(
+                f"timeout must be above 0 and at most 3600 seconds, not {self.timeout}"
+            )
+        if not 1 <= self.oversample < 10:
+            raise ValueError(f"oversample must be from 1 to below 10, not {self.oversample}")
+        for key, least in (("retries", 0), ("shards", 1), ("replicas", 0)):
+            _at_least(key, getattr(self, key), least)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it; each part is a section of the YAML file."""
 
@@ -168,6 +209,7 @@ class Settings:
     dense: DenseSettings = field(default_factory=DenseSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
+    elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     threads: int = 0
     """Threads for FAISS, torch and tantivy; 0: one for each core this process may use."""
 

@@ -1,0 +1,1 @@
+"""The parts of an index in Elasticsearch: connection, mapping, requests, bulk writes."""

@@ -1,0 +1,194 @@
+"""Searches as Elasticsearch takes them, and what its answers hold. Pure functions of plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.elastic.mapping import language_field
+from indexer.schema import Where
+
+__all__ = [
+    "LARGEST",
+    "Found",
+    "Terms",
+    "by_meaning",
+    "by_words",
+    "found_in",
+    "frequencies",
+    "passage_key",
+    "searched_languages",
+    "vectors_in",
+]
+
+LARGEST = 10_000  # hits a search gives at most (index.max_result_window)
+_TIES = 16  # asked for beyond k, so that equal scores at the border are settled by key
+_CLAUSES = 2_000  # pairs of a term and a language's field that one search looks for
+_WIDEST_KEY = 480  # bytes; Elasticsearch allows 512
+_FIELDS = ["key", "document", "lang"]
+
+Terms = Sequence[tuple[str, str, float]]
+"""(stream, term, weight): see `indexer.text.analysis.weighted_terms`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Passages that a search found, best first, ties by key; (n,) each."""
+
+    keys: list[str]
+    documents: list[str]
+    langs: list[str]
+    scores: NDArray[np.float64]
+
+
+def passage_key(document: str, number: int) -> str:
+    """The id of a passage's entry; that of its document is "d:" and the document's id."""
+    return f"p:{document}#{number:06}"
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+def searched_languages(terms: Terms, langs: Collection[str], likely: Collection[str]) -> list[str]:
+    """The languages whose words are searched: all of an index, or for a long query those it may be in."""
+    return sorted(langs if len(terms) * len(langs) <= _CLAUSES else likely)
+
+
+def by_words(
+    terms: Terms, langs: Sequence[str], size: int, where: Where | None = None,
+    keys: Sequence[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """BM25 over the words of these languages: the sum over the terms, each with its language's idf.
+
+    A passage has words in one language's fields only, so the sum over all fields is that language's.
+    `keys`: only these passages are scored.
+    """
+    groups: dict[tuple[str, float], list[str]] = {}
+    for stream, term, weight in terms:
+        groups.setdefault((stream, weight), []).append(term)
+    clauses = [
+        {
+            "multi_match": {
+                "query": " ".join(words),
+                "fields": [f"{stream}.{language_field(lang)}" for lang in langs],
+                "type": "most_fields",
+                "boost": weight,
+            }
+        }
+        for (stream, weight), words in groups.items()
+        if weight > 0
+    ]
+    filters = _filters(where, keys)
+    query: dict[str, Any] = {"bool": {"should": clauses, "minimum_should_match": 1}}
+    if filters:
+        query["bool"]["filter"] = filters
+    return {
+        "query": query,
+        "sort": [{"_score": "desc"}, {"key": "asc"}],
+        "track_total_hits": False,
+        **_page(size if keys is not None else size + _TIES),
+    }
+
+
+def by_meaning(
+    vector: NDArray[np.float32], size: int, oversample: float, where: Where | None = None,
+    keys: Sequence[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The nearest vectors by exact cosine among the candidates of the quantised graph.
+
+    With `keys` only these passages are scored, all of them and exactly: Lucene compares one by one when
+    fewer pass a filter than candidates are wanted.
+    """
+    size = min(size + (0 if keys is not None else _TIES), LARGEST // max(1, int(oversample) + 1))
+    knn: dict[str, Any] = {
+        "field": "vector",
+        "query_vector": vector.tolist(),
+        "k": max(size, 1),
+        "num_candidates": min(LARGEST, max(100, int(size * oversample))),
+        "rescore_vector": {"oversample": oversample if keys is None else 1.0},
+    }
+    filters = _filters(where, keys)
+    if filters:
+        knn["filter"] = filters
+    return {"knn": knn, "track_total_hits": False, **_page(size)}
+
+
+def _page(size: int) -> dict[str, Any]:
+    # Doc values only: reading stored fields, the _id among them, takes longer than the search.
+    return {
+        "size": min(size, LARGEST),
+        "stored_fields": "_none_",
+        "docvalue_fields": _FIELDS,
+    }
+
+
+def _filters(where: Where | None, keys: Sequence[str] | None) -> list[dict[str, Any]]:
+    filters: list[dict[str, Any]] = []
+    if keys is not None:
+        filters.append({"terms": {"key": list(keys)}})
+    if where is not None and where.langs:
+        filters.append({"terms": {"lang": sorted(where.langs)}})
+    if where is not None:
+        filters += [
+            {"term": {"field": field_term(name, value)}} for name, value in where.fields.items()
+        ]
+    return filters
+
+
+def field_term(name: str, value: str) -> str:
+    return f"{name}={value}"[:1000]
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+
+def found_in(answer: Mapping[str, Any], k: int, cosine: bool) -> Found:
+    """The `k` best of an answer. `cosine`: Elasticsearch's score is (1 + cosine) / 2."""
+    entries = []
+    for hit in answer["hits"]["hits"]:
+        fields = hit["fields"]
+        score = 2.0 * hit["_score"] - 1.0 if cosine else hit["_score"]
+        # float32 sums depend on the order of segments: beyond these digits they mean nothing
+        score = round(score, 6 if cosine else 4)
+        entries.append((-score, fields["key"][0], fields["document"][0], fields["lang"][0]))
+    entries.sort()
+    entries = entries[:k]
+    return Found(
+        [key for _, key, _, _ in entries],
+        [document for _, _, document, _ in entries],
+        [lang for _, _, _, lang in entries],
+        -np.array([score for score, *_ in entries], np.float64),
+    )
+
+
+def vectors_in(answer: Mapping[str, Any], dim: int) -> dict[str, NDArray[np.float32]]:
+    """Key -> vector, of an answer with the doc values `key` and `raw`."""
+    import base64
+
+    found = {}
+    for hit in answer["hits"]["hits"]:
+        fields = hit["fields"]
+        data = base64.b64decode(fields["raw"][0]) if "raw" in fields else bytes(4 * dim)
+        found[fields["key"][0]] = np.frombuffer(data, "<f4").astype(np.float32)
+    return found
+
+
+def frequencies(terms: Terms, langs: Iterable[str]) -> dict[str, Any]:
+    """A made-up document of these terms: its term vectors tell how many passages hold each."""
+    texts: dict[str, dict[str, str]] = {}
+    for stream in ("words", "stems"):
+        text = " ".join(term for of, term, _ in terms if of == stream)
+        if text:
+            texts[stream] = {language_field(lang): text for lang in langs}
+    return {
+        "doc": texts,
+        "term_statistics": True,
+        "field_statistics": True,
+        "positions": False,
+        "offsets": False,
+        "payloads": False,
+    }
