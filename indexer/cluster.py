@@ -249,7 +249,9 @@ class ClusterIndex:
             some = places[at : at + _SEARCHES]
             lines: list[Any] = []
             for i in some:
-                header: dict[str, Any] = {"index": self.index, "preference": preferences[i]}
+                header: dict[str, Any] = {"index": self.index}
+                if preferences[i]:
+                    header["preference"] = preferences[i]
                 if self._shards > 1 and "query" in (bodies[i] or {}):
                     header["search_type"] = "dfs_query_then_fetch"  # one idf for all shards
                 lines += [header, bodies[i]]
@@ -395,8 +397,8 @@ class ClusterIndex:
                         sort=[{"key": "asc"}],
                         size=_PAGE,
                         search_after=after,
-                        source=list(source) or False,
-                        docvalue_fields=list(fields),
+                        source={"includes": list(source)} if source else False,
+                        docvalue_fields=[{"field": field} for field in fields],
                         track_total_hits=False,
                     )
                 hits = answer["hits"]["hits"]

@@ -83,7 +83,7 @@ def _send(
     import elastic_transport
     from elasticsearch import ApiError
 
-    lines = [line for one in request for line in one.lines.splitlines()]
+    lines: list[Any] = [line for one in request for line in one.lines.splitlines()]
     client = cluster.client.options(request_timeout=4 * cluster.settings.timeout)
     with explained(cluster, name):
         try:
@@ -104,10 +104,10 @@ def _send(
     last = ""
     for one, item in zip(request, answer["items"], strict=True):
         (result,) = item.values()
-        error = result.get("error")
-        if error is None:  # a deletion of what is not there says 404, and is no error
+        problem = result.get("error")
+        if problem is None:  # a deletion of what is not there says 404, and is no error
             continue
-        kind, reason = str(error.get("type", "")), str(error.get("reason", ""))[:300]
+        kind, reason = str(problem.get("type", "")), str(problem.get("reason", ""))[:300]
         if "cluster_block" in kind and (_FULL.search(reason) or result["status"] == 403):
             raise BackendError(refusal(cluster, name, result["status"], kind, reason))
         if kind in ("index_not_found_exception", "security_exception"):
@@ -116,6 +116,6 @@ def _send(
             again.append(one)
             last = f"{kind}: {reason}"
         else:
-            cause = error.get("caused_by") or {}
+            cause = problem.get("caused_by") or {}
             refused[one.id] = f"{kind}: {cause.get('reason') or reason}"[:300]
     return again, last

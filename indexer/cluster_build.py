@@ -1,0 +1,592 @@
+"""Building, adding to and deleting from an index in Elasticsearch.
+
+Documents flow as into a folder: checked -> unchanged ones passed over -> language and passages -> encoded ->
+written. A document's own entry is written after its passages: where it is, the document is whole. So a
+build that was interrupted goes on where it stopped, and nothing but what was under way is encoded again.
+
+A build writes a new index, which nobody sees until the alias NAME is moved to it, in one step. What is added
+to an index is seen when all of it is written. Two who add at the same time do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import contextlib
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import BackendError, DocumentError
+from configs.settings import ElasticsearchSettings, LexicalSettings, PassageSettings
+from indexer.build import Progress, Report
+from indexer.cluster import ClusterIndex, document_key, resolved
+from indexer.elastic.address import name_in
+from indexer.elastic.bulk import Entry, deletion, entry, write
+from indexer.elastic.connection import Cluster, connect, explained
+from indexer.elastic.mapping import Note, body, language_field, meta, note_in, with_languages
+from indexer.elastic.requests import field_term, passage_key
+from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
+from indexer.schema import Document, Encoder, Matrix
+from indexer.storage.manifest import EncoderEntry
+from indexer.storage.store import content_hash
+from indexer.text.analysis import Analysis
+from indexer.text.passages import passage_texts
+from indexer.text.sources import OnReject, Reject, check_document
+
+__all__ = ["add_to_cluster", "build_in_cluster", "delete_from_cluster"]
+
+BATCH = 1024  # documents prepared and encoded at a time
+_WORTH_WORKERS = 4 * BATCH
+_WRITERS = 3  # batches that are being written at a time
+_SAMPLE, _ASKED, _WORDS = 1000, 128, 8  # passages, pseudo-queries and their words: see _background
+
+
+def build_in_cluster(
+    address: str,
+    documents: Iterable[Document],
+    encoder: Encoder,
+    *,
+    settings: ElasticsearchSettings | None = None,
+    model: str | None = None,
+    query_prompt: str | None = None,
+    passage_prompt: str | None = None,
+    passages: PassageSettings | None = None,
+    lexical: LexicalSettings | None = None,
+    on_reject: OnReject | None = None,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+    restart: bool = False,
+    workers: int = 0,
+) -> Report:
+    """Build `es://NAME` from documents, seen whole at the end; resumed when it was interrupted.
+
+    Raises BackendError when there is an index already (unless `overwrite`), when a build with other
+    settings was interrupted (unless `restart`), or when the cluster is away or refuses; DocumentError
+    when no document could be used.
+    """
+    start = time.perf_counter()
+    stream = iter(documents)
+    first = next(stream, None)
+    name = name_in(address)
+    cluster = connect(settings)
+    made_with = EncoderEntry(
+        model or str(getattr(encoder, "model", encoder.name)),
+        encoder.name,
+        encoder.fingerprint,
+        encoder.dim,
+        query_prompt,
+        passage_prompt,
+    )
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    word_weight = (lexical or LexicalSettings()).word_weight
+    note = Note(name, made_with, created, False, passages or PassageSettings(), word_weight)
+    standing = _standing(cluster, name)
+    if standing is not None and not overwrite:
+        raise BackendError(
+            f"{address}: holds an index already; use `tandem index add` to add to it, or --overwrite to replace it"
+        )
+    if first is None:
+        raise DocumentError("no document could be used; nothing was indexed")
+    index = _unfinished(cluster, name, note, restart, standing)
+    resumed = index is not None
+    if index is None:
+        index = _create(cluster, name, note)
+    writer = _Writer(cluster, name, index, note, encoder, on_reject, progress)
+    counts = writer.run(itertools.chain([first], stream), workers, known=resumed)
+    if not writer.documents and not counts["unchanged"]:
+        with explained(cluster, name):
+            cluster.client.indices.delete(index=index)
+        raise DocumentError("no document could be used; nothing was indexed")
+    background = writer.sample.background(encoder)
+    finished = dataclasses.replace(
+        note, ready=True, encoder=dataclasses.replace(made_with, background=background)
+    )
+    _swap(cluster, name, index, finished, standing)
+    return writer.report(start, _count(cluster, name, index), finished.generation)
+
+
+def add_to_cluster(
+    address: str,
+    documents: Iterable[Document],
+    encoder: Encoder | None = None,
+    *,
+    settings: ElasticsearchSettings | None = None,
+    on_reject: OnReject | None = None,
+    progress: Progress | None = None,
+    workers: int = 0,
+    device: str = "auto",
+) -> Report:
+    """Add documents to `es://NAME`; one with a known id replaces it, an unchanged one is passed over."""
+    start = time.perf_counter()
+    stream = iter(documents)
+    first = next(stream, None)
+    with contextlib.closing(ClusterIndex.open(address, encoder, settings, device)) as base:
+        if first is None:
+            return Report(documents=len(base), generation=base.note.generation)
+        writer = _Writer(
+            base.cluster, base.name, base.index, base.note, base.encoder, on_reject, progress
+        )
+        writer.run(itertools.chain([first], stream), workers, known=True)
+        note = _changed(base.cluster, base.name, base.index)
+        return writer.report(start, _count(base.cluster, base.name, base.index), note.generation)
+
+
+def delete_from_cluster(
+    address: str, ids: Sequence[str], settings: ElasticsearchSettings | None = None
+) -> Report:
+    """Delete documents. DocumentError, and nothing done, when one of the ids is not in the index."""
+    start = time.perf_counter()
+    name = name_in(address)
+    cluster = connect(settings)
+    index, found = resolved(cluster, name)
+    note_in(found["mappings"], address)
+    wanted = list(dict.fromkeys(ids))
+    known = _known(cluster, name, index, wanted)
+    missing = [id_ for id_ in wanted if id_ not in known]
+    if missing:
+        shown = ", ".join(repr(id_) for id_ in missing[:5]) + (" ..." if len(missing) > 5 else "")
+        raise DocumentError(f"{address}: not in the index: {shown}; nothing was deleted")
+    # the document's own entry goes first: without it, its passages are leftovers, not a document
+    write(cluster, name, index, (deletion(document_key(id_)) for id_ in wanted))
+    gone = (passage_key(id_, n) for id_ in wanted for n in range(known[id_].passages))
+    write(cluster, name, index, map(deletion, gone))
+    note = _changed(cluster, name, index)
+    return Report(
+        deleted=len(wanted),
+        documents=_count(cluster, name, index),
+        seconds=time.perf_counter() - start,
+        generation=note.generation,
+    )
+
+
+# -- indices and the alias -------------------------------------------------------------------------
+
+
+def _standing(cluster: Cluster, name: str) -> str | None:
+    """The index behind the alias NAME; None when there is neither. BackendError for one of somebody else."""
+    with explained(cluster, name):
+        if not cluster.client.indices.exists(index=name):
+            return None
+    index, found = resolved(cluster, name)
+    note_in(found["mappings"], f"es://{name}")
+    if index == name:
+        raise BackendError(
+            f"es://{name} at {cluster.hosts}: an index, not an alias, has this name; choose another one"
+        )
+    return index
+
+
+def _unfinished(
+    cluster: Cluster, name: str, note: Note, restart: bool, standing: str | None
+) -> str | None:
+    """The index of an interrupted build that this one goes on with; others of its kind are deleted."""
+    with explained(cluster, name):
+        found = cluster.client.indices.get(index=f"{name}-*", expand_wildcards="all").body
+    for index, entry_ in sorted(found.items(), reverse=True):
+        if index == standing or "tandem" not in entry_["mappings"].get("_meta", {}):
+            continue
+        other = note_in(entry_["mappings"], f"es://{name}")
+        if other.name != name or other.ready:
+            continue
+        if restart:
+            with explained(cluster, name):
+                cluster.client.indices.delete(index=index)
+            continue
+        different = _different(other, note)
+        if different:
+            raise BackendError(
+                f"es://{name}: a build with other settings was interrupted here ({'; '.join(different)}); "
+                "use the same settings to go on, or --restart to discard what it encoded"
+            )
+        return str(index)
+    return None
+
+
+def _different(before: Note, now: Note) -> list[str]:
+    pairs = {
+        "encoder": (
+            f"{before.encoder.name} ({before.encoder.fingerprint})",
+            f"{now.encoder.name} ({now.encoder.fingerprint})",
+        ),
+        "encoder.query_prompt": (before.encoder.query_prompt, now.encoder.query_prompt),
+        "encoder.passage_prompt": (before.encoder.passage_prompt, now.encoder.passage_prompt),
+        "passages.size": (before.passages.size, now.passages.size),
+        "passages.overlap": (before.passages.overlap, now.passages.overlap),
+        "lexical.word_weight": (before.word_weight, now.word_weight),
+    }
+    return [f"{key} was {was}, is {is_}" for key, (was, is_) in pairs.items() if was != is_]
+
+
+def _create(cluster: Cluster, name: str, note: Note) -> str:
+    """A new index NAME-number, which the alias does not lead to yet."""
+    with explained(cluster, name):
+        found = cluster.client.indices.get(index=f"{name}-*", expand_wildcards="all").body
+        numbers = [int(tail) for index in found if (tail := index.rpartition("-")[2]).isdigit()]
+        index = f"{name}-{max(numbers, default=0) + 1:06}"
+        cluster.client.indices.create(index=index, **body(note, cluster.settings))
+    return index
+
+
+def _swap(cluster: Cluster, name: str, index: str, note: Note, standing: str | None) -> None:
+    """Let the alias lead to the new index, and delete the one before it, in one step."""
+    client = cluster.client
+    with explained(cluster, name):
+        client.indices.put_mapping(index=index, meta=meta(note))
+        client.indices.refresh(index=index)
+        client.cluster.health(
+            index=index, wait_for_status="yellow", timeout=f"{int(cluster.settings.timeout)}s"
+        )
+        actions: list[dict[str, Any]] = [{"add": {"index": index, "alias": name}}]
+        if standing is not None:
+            actions.append({"remove_index": {"index": standing}})
+        client.indices.update_aliases(actions=actions)
+
+
+def _changed(cluster: Cluster, name: str, index: str) -> Note:
+    """Let what was written be seen, and count the change."""
+    with explained(cluster, name):
+        found = cluster.client.indices.get_mapping(index=index)[index]["mappings"]
+        before = note_in(found, f"es://{name}")
+        note = dataclasses.replace(before, generation=before.generation + 1)
+        cluster.client.indices.refresh(index=index)
+        cluster.client.indices.put_mapping(index=index, meta=meta(note))
+    return note
+
+
+def _count(cluster: Cluster, name: str, index: str) -> int:
+    with explained(cluster, name):
+        return int(cluster.client.count(index=index, query={"term": {"kind": "document"}})["count"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A document that is in the index already."""
+
+    hash: str
+    passages: int
+
+
+def _known(cluster: Cluster, name: str, index: str, ids: Sequence[str]) -> dict[str, _Known]:
+    """Those of these documents that are in the index, as last written: seen by searches or not."""
+    found = {}
+    for at in range(0, len(ids), BATCH):
+        part = ids[at : at + BATCH]
+        with explained(cluster, name):
+            answer = cluster.client.mget(
+                index=index, ids=[document_key(id_) for id_ in part], source=["hash", "passages"]
+            )
+        for id_, hit in zip(part, answer["docs"], strict=True):
+            if hit.get("found"):
+                found[id_] = _Known(hit["_source"]["hash"], int(hit["_source"]["passages"]))
+    return found
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A document ready to be written: its own entry, its passages' and what is left of the one before."""
+
+    document: Document
+    own: Entry
+    passages: list[Entry]
+    leftovers: list[Entry]
+
+
+class _Writer:
+    """Writes documents to one index; what Elasticsearch refuses is set aside."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        name: str,
+        index: str,
+        note: Note,
+        encoder: Encoder,
+        on_reject: OnReject | None,
+        progress: Progress | None,
+    ) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.index = index
+        self.note = note
+        self.encoder = encoder
+        self.on_reject = on_reject
+        self.progress = progress or (lambda done: None)
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.documents = 0
+        self.sample = _Sample()
+        self._languages: set[str] = set()
+        self._before: dict[str, _Known] = {}
+
+    def run(
+        self, documents: Iterable[Document], workers: int, known: bool
+    ) -> collections.Counter[str]:
+        """Write them all. `known`: some may be in the index already."""
+        task = _task(self.note.passages, self.encoder, workers)
+        batches = self._new(documents, known)
+        writing: set[Future[list[tuple[_Whole, str]]]] = set()
+        with ThreadPoolExecutor(_WRITERS, "tandem-bulk") as pool:
+            try:
+                for batch, prepared in _prepared(batches, task, workers, self.encoder):
+                    whole = self._entries(batch, prepared)
+                    while len(writing) >= _WRITERS:
+                        done, writing = wait(writing, return_when=FIRST_COMPLETED)
+                        self._written(done)
+                    writing.add(pool.submit(self._write, whole))
+                    self.progress(len(batch))
+                self._written(writing)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return self.counts
+
+    def report(self, start: float, documents: int, generation: int) -> Report:
+        counts = self.counts
+        return Report(
+            added=counts["added"],
+            replaced=counts["replaced"],
+            unchanged=counts["unchanged"] + counts["repeated"],
+            rejected=counts["rejected"],
+            passages=counts["passages"],
+            encoded=counts["passages"],
+            documents=documents,
+            seconds=time.perf_counter() - start,
+            generation=generation,
+        )
+
+    def _new(self, documents: Iterable[Document], known: bool) -> Iterator[list[Hashed]]:
+        """Batches of documents to write: valid, not seen before, not the same as in the index."""
+        seen: dict[str, bytes] = {}
+        stream = iter(documents)
+        while chunk := list(itertools.islice(stream, BATCH)):
+            good = []
+            for document in chunk:
+                digest = content_hash(document)
+                problem = check_document(document)
+                if problem is None and document.id in seen:
+                    if seen[document.id] == digest:
+                        self.counts["repeated"] += 1
+                        continue
+                    problem = (
+                        f"the id {document.id!r} came before with other content; the first is kept"
+                    )
+                if problem is not None:
+                    self._reject(document, problem)
+                    continue
+                seen[document.id] = digest
+                good.append((document, digest))
+            there = (
+                _known(self.cluster, self.name, self.index, [d.id for d, _ in good])
+                if known
+                else {}
+            )
+            batch = []
+            for document, digest in good:
+                before = there.get(document.id)
+                if before is not None and before.hash == digest.hex():
+                    self.counts["unchanged"] += 1
+                    continue
+                if before is not None:
+                    self._before[document.id] = before
+                batch.append((document, digest))
+            if len(batch) < len(chunk):
+                self.progress(len(chunk) - len(batch))
+            if batch:
+                yield batch
+
+    def _reject(self, document: Document, problem: str) -> None:
+        self.counts["rejected"] += 1
+        if self.on_reject is not None:
+            self.on_reject(Reject(document.id[:200], problem, document.text[:2000]))
+
+    def _entries(self, batch: Sequence[Hashed], prepared: Prepared) -> list[_Whole]:
+        """The entries of a batch; its passages are encoded here unless a worker did it."""
+        vectors = self._encoded(batch, prepared)
+        self._know_languages(set(prepared.langs))
+        analyses = iter(prepared.analyses)
+        whole = []
+        row = 0
+        for (document, digest), lang, spans in zip(
+            batch, prepared.langs, prepared.spans, strict=True
+        ):
+            document = dataclasses.replace(document, lang=lang)
+            mine = list(itertools.islice(analyses, len(spans)))
+            some = vectors[row : row + len(spans)]
+            row += len(spans)
+            whole.append(self._whole(document, digest, spans, mine, some))
+            self.sample.see(document, spans, some)
+        return whole
+
+    def _whole(
+        self,
+        document: Document,
+        digest: bytes,
+        spans: Sequence[tuple[int, int]],
+        analyses: Sequence[Analysis],
+        vectors: Matrix,
+    ) -> _Whole:
+        shared = {
+            "document": document.id,
+            "lang": document.lang,
+            "field": [field_term(name, value) for name, value in document.fields.items()],
+        }
+        passages = []
+        for number, (span, analysis, vector) in enumerate(
+            zip(spans, analyses, vectors, strict=True)
+        ):
+            key = passage_key(document.id, number)
+            values: dict[str, Any] = {
+                "kind": "passage",
+                "key": key,
+                **shared,
+                "content": {"number": number, "span": span},
+                "words": {language_field(document.lang): analysis.words},
+                "stems": {language_field(document.lang): analysis.stems},
+                "raw": base64.b64encode(vector.astype("<f4").tobytes()).decode(),
+            }
+            if vector.any():  # an empty text has no direction
+                values["vector"] = vector.tolist()
+            passages.append(entry(key, values))
+        key = document_key(document.id)
+        content = {
+            "title": document.title,
+            "text": document.text,
+            "url": document.url,
+            "fields": dict(document.fields),
+        }
+        own = {
+            "kind": "document",
+            "key": key,
+            **shared,
+            "hash": digest.hex(),
+            "passages": len(passages),
+            "content": content,
+        }
+        before = self._before.get(document.id)
+        left = range(len(passages), before.passages if before is not None else 0)
+        leftovers = [deletion(passage_key(document.id, number)) for number in left]
+        return _Whole(document, entry(key, own), passages, leftovers)
+
+    def _encoded(self, batch: Sequence[Hashed], prepared: Prepared) -> Matrix:
+        if prepared.vectors is not None and not prepared.left:
+            return prepared.vectors
+        texts = [
+            text
+            for (document, _), spans in zip(batch, prepared.spans, strict=True)
+            for text in passage_texts(document.title, document.text, spans)
+        ]
+        if prepared.vectors is None:
+            return self.encoder.encode(texts, kind="passage")
+        left = list(prepared.left)
+        prepared.vectors[left] = self.encoder.encode([texts[i] for i in left], kind="passage")
+        return prepared.vectors
+
+    def _know_languages(self, langs: set[str]) -> None:
+        """A language's words have fields of their own, which the mapping must name before the first entry."""
+        fresh = langs - self._languages
+        if fresh:
+            with explained(self.cluster, self.name):
+                self.cluster.client.indices.put_mapping(
+                    index=self.index, properties=with_languages(sorted(fresh))
+                )
+            self._languages |= fresh
+
+    def _write(self, whole: Sequence[_Whole]) -> list[tuple[_Whole, str]]:
+        """Passages, then the documents all of whose passages were taken; the others with the reason."""
+        cluster, name, index = self.cluster, self.name, self.index
+        refused = write(cluster, name, index, (p for one in whole for p in one.passages))
+        bad = [
+            (one, next(refused[p.id] for p in one.passages if p.id in refused))
+            for one in whole
+            if any(p.id in refused for p in one.passages)
+        ]
+        unusable = {one.own.id for one, _ in bad}
+        good = [one for one in whole if one.own.id not in unusable]
+        refused = write(cluster, name, index, (one.own for one in good))
+        bad += [(one, refused[one.own.id]) for one in good if one.own.id in refused]
+        gone = [left for one in good for left in one.leftovers]
+        gone += [deletion(p.id) for one, _ in bad for p in one.passages]
+        gone += [deletion(one.own.id) for one, _ in bad]
+        write(cluster, name, index, gone)
+        reasons = {one.own.id: reason for one, reason in bad}
+        return [(one, reasons.get(one.own.id, "")) for one in whole]
+
+    def _written(self, done: Iterable[Future[list[tuple[_Whole, str]]]]) -> None:
+        for future in done:
+            for one, reason in future.result():
+                if reason:
+                    self._reject(one.document, f"Elasticsearch refused it: {reason}")
+                    continue
+                known = one.document.id in self._before
+                self.counts["replaced" if known else "added"] += 1
+                self.counts["passages"] += len(one.passages)
+                self.documents += 1
+
+
+@dataclass
+class _Sample:
+    """Some passages of a build, the same for the same documents: what the background is estimated on."""
+
+    kept: list[tuple[str, int, NDArray[np.float32]]] = field(default_factory=list)
+    """First words, number of the document, vector."""
+    seen: int = 0
+    documents: int = 0
+    chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def see(self, document: Document, spans: Sequence[tuple[int, int]], vectors: Matrix) -> None:
+        """Take a passage, or not: reservoir sampling, each of all passages as likely as another."""
+        self.documents += 1
+        for (start, _), vector in zip(spans, vectors, strict=True):
+            self.seen += 1
+            place = self.seen - 1 if self.seen <= _SAMPLE else int(self.chance.integers(self.seen))
+            if place >= _SAMPLE:
+                continue
+            query = " ".join(document.text[start : start + 200].split()[:_WORDS])[:60]
+            self.kept[place : place + 1] = [(query, self.documents, vector.copy())]
+
+    def background(self, encoder: Encoder) -> float:
+        """The mean cosine of queries and passages that have nothing to do with each other."""
+        if len(self.kept) < 2:
+            return 0.0
+        queries, numbers, vectors = zip(*self.kept, strict=True)
+        asked = encoder.encode(list(queries[:_ASKED]), kind="query")
+        products = asked @ np.stack(vectors).T  # (asked, sample)
+        of = np.array(numbers)
+        found = products[of[: len(asked), None] != of[None, :]]
+        return round(max(0.0, float(found.mean())), 4) if len(found) else 0.0
+
+
+# -- documents to passages, in this process or in workers ------------------------------------------
+
+
+def _task(settings: PassageSettings, encoder: Encoder, workers: int) -> Task:
+    from indexer.encoders.static_encoder import StaticEncoder
+
+    model = encoder.folder if workers > 0 and isinstance(encoder, StaticEncoder) else None
+    share = max(1, BATCH // (workers + 1))
+    return Task(settings.size, settings.overlap, model, encoder.fingerprint, share)
+
+
+def _prepared(
+    batches: Iterator[list[Hashed]], task: Task, workers: int, encoder: Encoder
+) -> Iterator[tuple[list[Hashed], Prepared]]:
+    """Each batch with what was made of it; by worker processes when there is enough to do."""
+    ahead = list(itertools.islice(batches, _WORTH_WORKERS // BATCH))
+    stream = itertools.chain(ahead, batches)
+    limited = encoder if encoder.max_tokens is not None else None
+    if workers < 1 or limited is not None or len(ahead) < _WORTH_WORKERS // BATCH:
+        for batch in stream:
+            texts = [(document.title, document.text, document.lang) for document, _ in batch]
+            yield batch, prepare(texts, task, limited)
+        return
+    yield from in_workers(divided(stream, task), task, workers, lambda: True)
