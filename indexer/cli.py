@@ -8,18 +8,19 @@ import functools
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from configs.options import config_options, json_option
+from indexer.elastic.address import is_address, name_in
 
 if TYPE_CHECKING:
     from configs.settings import Settings
     from indexer.build import Report
-    from indexer.schema import Encoder
+    from indexer.schema import Document, Encoder
     from indexer.text.rejects import RejectLog
     from indexer.text.sources import ReadNotes, ReadOptions
 
@@ -95,7 +96,7 @@ def _read_options(command: F) -> F:
 
 @click.group(epilog="Example: tandem index build notes/ -o notes.index")
 def index() -> None:
-    """Build, change, inspect and check an index folder."""
+    """Build, change, inspect and check an index: a folder, or es://NAME in Elasticsearch."""
 
 
 @contextlib.contextmanager
@@ -148,7 +149,9 @@ def _loaded(config: str | None, changes: tuple[str, ...], encoder: str | None) -
     "From a pipe: zcat corpus.jsonl.gz | tandem index build - -o corpus.index"
 )
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
-@click.option("-o", "--output", required=True, metavar="INDEX", help="The index folder to make.")
+@click.option(
+    "-o", "--output", required=True, metavar="INDEX", help="The index folder to make, or es://NAME."
+)
 @click.option(
     "--encoder",
     metavar="MODEL",
@@ -185,12 +188,15 @@ def build(
 ) -> None:
     if not sources and recover is None:
         raise click.UsageError("name a SOURCE, or --from INDEX")
-    if recover is not None and Path(recover).resolve() == Path(output).resolve():
+    if recover is not None and (
+        recover == output or Path(recover).resolve() == Path(output).resolve()
+    ):
         raise click.UsageError(
             "--from INDEX is read while -o INDEX is written: name another folder"
         )
     settings = _loaded(config, changes, encoder)
     from indexer.build import build_index
+    from indexer.cluster_build import build_in_cluster
     from indexer.text.sources import ReadNotes, count_bytes, read_documents
     from indexer.verify import recover_documents
 
@@ -206,24 +212,37 @@ def build(
             sources, rejects, done if size else None, options=read, notes=notes
         )
         if recover is not None:
-            documents = itertools.chain(recover_documents(recover, _tell), documents)
-        report = build_index(
-            output,
-            documents,
-            _encoder(settings),
-            model=_kept(settings.encoder.model),
-            query_prompt=settings.encoder.query_prompt,
-            passage_prompt=settings.encoder.passage_prompt,
-            passages=settings.passages,
-            lexical=settings.lexical,
-            dense=settings.dense,
-            on_reject=rejects,
-            progress=None if size else done,
-            overwrite=overwrite,
-            restart=restart,
-            workers=_workers(),
-            device=settings.encoder.device,
-        )
+            taken = (
+                _cluster_documents(recover, settings)
+                if is_address(recover)
+                else recover_documents(recover, _tell)
+            )
+            documents = itertools.chain(taken, documents)
+        shared: dict[str, Any] = {
+            "model": _kept(settings.encoder.model),
+            "query_prompt": settings.encoder.query_prompt,
+            "passage_prompt": settings.encoder.passage_prompt,
+            "passages": settings.passages,
+            "lexical": settings.lexical,
+            "on_reject": rejects,
+            "progress": None if size else done,
+            "overwrite": overwrite,
+            "restart": restart,
+            "workers": _workers(),
+        }
+        if is_address(output):
+            report = build_in_cluster(
+                output, documents, _encoder(settings), settings=settings.elasticsearch, **shared
+            )
+        else:
+            report = build_index(
+                output,
+                documents,
+                _encoder(settings),
+                dense=settings.dense,
+                device=settings.encoder.device,
+                **shared,
+            )
     _tell_report(report, notes, rejects, output, as_json)
 
 
@@ -233,6 +252,12 @@ build.help = f"""Build an index of documents.
 
     A build that was interrupted goes on where it stopped when it is run again. Input that cannot be
     used is set aside in INDEX/rejects.jsonl and the rest is indexed; the exit code is then 1."""
+
+
+def _cluster_documents(address: str, settings: Settings) -> Iterator[Document]:
+    from indexer.cluster_verify import documents_in
+
+    yield from documents_in(address, settings.elasticsearch)
 
 
 def _kept(model: str) -> str:
@@ -250,7 +275,9 @@ def _set_aside(index_path: str, strict: bool) -> Iterator[RejectLog]:
     from configs.errors import DocumentError
     from indexer.text.rejects import RejectLog
 
-    rejects = RejectLog(Path(index_path) / "rejects.jsonl", strict)
+    in_cluster = is_address(index_path)
+    place = Path(f"{name_in(index_path)}.rejects.jsonl" if in_cluster else index_path)
+    rejects = RejectLog(place if in_cluster else place / "rejects.jsonl", strict)
     try:
         yield rejects
         rejects.save()
@@ -318,7 +345,7 @@ def _tell_report(
     "index_path",
     required=True,
     metavar="INDEX",
-    help="The index folder to add to.",
+    help="The index folder to add to, or es://NAME.",
 )
 @click.option(
     "--strict",
@@ -341,11 +368,13 @@ def add(
 ) -> None:
     settings = _loaded(config, changes, None)
     from indexer.build import add_documents
+    from indexer.cluster_build import add_to_cluster
     from indexer.encoders.opening import named_encoder
     from indexer.storage.manifest import read_manifest
     from indexer.text.sources import ReadNotes, count_bytes, read_documents
 
-    read_manifest(Path(index_path))
+    if not is_address(index_path):
+        read_manifest(Path(index_path))
     size = count_bytes(sources, read.ignore) or None
     notes = ReadNotes()
     with (
@@ -353,16 +382,22 @@ def add(
         _resumable(),
         _bar("adding", size, counted=size is None) as done,
     ):
-        report = add_documents(
-            index_path,
-            read_documents(sources, rejects, done if size else None, options=read, notes=notes),
-            named_encoder(settings.encoder),
-            on_reject=rejects,
-            progress=None if size else done,
-            restart=restart,
-            workers=_workers(),
-            device=settings.encoder.device,
+        documents = read_documents(
+            sources, rejects, done if size else None, options=read, notes=notes
         )
+        shared: dict[str, Any] = {
+            "on_reject": rejects,
+            "progress": None if size else done,
+            "workers": _workers(),
+            "device": settings.encoder.device,
+        }
+        encoder = named_encoder(settings.encoder)
+        if is_address(index_path):
+            report = add_to_cluster(
+                index_path, documents, encoder, settings=settings.elasticsearch, **shared
+            )
+        else:
+            report = add_documents(index_path, documents, encoder, restart=restart, **shared)
     _tell_report(report, notes, rejects, index_path, as_json)
 
 
@@ -370,8 +405,9 @@ add.help = f"""Add documents to an index, or replace those whose id it has.
 
     {_SOURCES}
 
-    A document that has not changed is passed over. All of it is one commit: searches go on undisturbed
-    and see the new documents at once when it is done."""
+    A document that has not changed is passed over. Searches go on undisturbed and see the new documents at
+    once when it is done: in a folder all of it is one commit. Into es://NAME, what an interrupted add
+    has written stays, and the same command goes on from there."""
 
 
 @index.command(
@@ -384,10 +420,17 @@ add.help = f"""Add documents to an index, or replace those whose id it has.
     "index_path",
     required=True,
     metavar="INDEX",
-    help="The index folder to delete from.",
+    help="The index folder to delete from, or es://NAME.",
 )
 @json_option
-def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
+@config_options
+def delete(
+    ids: tuple[str, ...],
+    index_path: str,
+    as_json: bool,
+    config: str | None,
+    changes: tuple[str, ...],
+) -> None:
     """Delete documents by id; - reads ids from standard input, one a line.
 
     When one of the ids is not in the index, nothing is deleted. The room is reclaimed by `compact`.
@@ -400,7 +443,13 @@ def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
     )
     if not wanted:
         raise DocumentError("no id on standard input; nothing was deleted")
-    report = delete_documents(index_path, wanted)
+    settings = _loaded(config, changes, None)
+    if is_address(index_path):
+        from indexer.cluster_build import delete_from_cluster
+
+        report = delete_from_cluster(index_path, wanted, settings.elasticsearch)
+    else:
+        report = delete_documents(index_path, wanted)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
     else:
@@ -412,11 +461,14 @@ def delete(ids: tuple[str, ...], index_path: str, as_json: bool) -> None:
 @index.command(epilog="Example: tandem index info notes.index")
 @click.argument("index_path", metavar="INDEX")
 @json_option
-def info(index_path: str, as_json: bool) -> None:
+@config_options
+def info(index_path: str, as_json: bool, config: str | None, changes: tuple[str, ...]) -> None:
     """Show what an index holds and how it was made."""
     from indexer.storage.manifest import read_manifest
-    from indexer.text import languages
 
+    if is_address(index_path):
+        _cluster_info(index_path, as_json, _loaded(config, changes, None))
+        return
     path = Path(index_path)
     manifest = read_manifest(path)
     size = sum(entry.size for entry in manifest.files.values())
@@ -435,13 +487,7 @@ def info(index_path: str, as_json: bool) -> None:
                 else ""
             ),
         ),
-        (
-            "languages",
-            ", ".join(
-                f"{languages.name(code) if code else 'unknown'} {n:,}"
-                for code, n in manifest.languages.items()
-            ),
-        ),
+        ("languages", _named(manifest.languages)),
         (
             "encoder",
             f"{manifest.encoder.name}, {manifest.encoder.dim} dimensions ({manifest.encoder.fingerprint})",
@@ -458,20 +504,53 @@ def info(index_path: str, as_json: bool) -> None:
         click.echo(f"{name:<11}{value}")
 
 
+def _named(counts: Mapping[str, int]) -> str:
+    from indexer.text import languages
+
+    return ", ".join(
+        f"{languages.name(code) if code else 'unknown'} {n:,}" for code, n in counts.items()
+    )
+
+
+def _cluster_info(address: str, as_json: bool, settings: Settings) -> None:
+    from indexer.cluster_verify import cluster_info
+
+    found = cluster_info(address, settings.elasticsearch)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), ensure_ascii=False))
+        return
+    encoder = found.note.encoder
+    rows = [
+        ("documents", f"{found.documents:,}"),
+        ("passages", f"{found.passages:,}"),
+        ("languages", _named(found.languages)),
+        ("encoder", f"{encoder.name}, {encoder.dim} dimensions ({encoder.fingerprint})"),
+        ("meaning", f"Elasticsearch {found.version}, {found.vectors}"),
+        ("words", f"Elasticsearch {found.version}, {_counted(len(found.languages), 'language')}"),
+        (
+            "size",
+            f"{found.bytes / 2**20:,.1f} MiB in {_counted(found.shards, 'shard')}, "
+            f"each with {found.replicas} cop{'y' if found.replicas == 1 else 'ies'}; {found.health}",
+        ),
+        ("change", f"{found.note.generation}, index {found.index} of {found.note.created}"),
+    ]
+    for name, value in rows:
+        click.echo(f"{name:<11}{value}")
+
+
 @index.command(name="verify", epilog="Example: tandem index verify notes.index")
 @click.argument("index_path", metavar="INDEX")
 @json_option
-def verify_command(index_path: str, as_json: bool) -> None:
+@config_options
+def verify_command(
+    index_path: str, as_json: bool, config: str | None, changes: tuple[str, ...]
+) -> None:
     """Check every file of an index against its checksum, and the counts against each other.
 
-    Exit code 1, and a line for each problem, when something is wrong.
+    Of es://NAME: health, mapping, encoder, counts, and 1,000 documents picked at random with their passages
+    against their hashes. Exit code 1, and a line for each problem, when something is wrong.
     """
-    from indexer.verify import verify
-
-    path = Path(index_path)
-    total = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else 0
-    with _bar("verifying", total) as done:
-        problems = verify(path, done)
+    problems = _problems(index_path, config, changes)
     if as_json:
         click.echo(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
     elif problems:
@@ -487,12 +566,29 @@ def verify_command(index_path: str, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
+def _problems(index_path: str, config: str | None, changes: tuple[str, ...]) -> list[str]:
+    if is_address(index_path):
+        from indexer.cluster_verify import SAMPLE, verify_cluster
+
+        settings = _loaded(config, changes, None)
+        with _bar("verifying", SAMPLE) as done:
+            return verify_cluster(index_path, settings.elasticsearch, done)
+    from indexer.verify import verify
+
+    path = Path(index_path)
+    total = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else 0
+    with _bar("verifying", total) as done:
+        return verify(path, done)
+
+
 @index.command(epilog="Example: tandem index compact notes.index")
 @click.argument("index_path", metavar="INDEX")
 @json_option
 @config_options
 def compact(index_path: str, as_json: bool, config: str | None, changes: tuple[str, ...]) -> None:
-    """Rewrite an index without its deleted documents, as one segment. Nothing is encoded again."""
+    """Rewrite an index folder without its deleted documents, as one segment. Nothing is encoded again."""
+    if is_address(index_path):
+        raise click.UsageError(f"{index_path}: Elasticsearch merges its segments by itself")
     settings = _loaded(config, changes, None)
     from indexer.build import compact as rewrite
     from indexer.storage.manifest import read_manifest

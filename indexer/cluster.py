@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import BackendError, ConfigError
+from configs.errors import BackendError
 from configs.settings import ElasticsearchSettings
 from indexer.elastic.address import name_in
 from indexer.elastic.connection import Cluster, connect, explained, refusal
@@ -28,6 +29,7 @@ from indexer.elastic.requests import (
     Terms,
     by_meaning,
     by_words,
+    document_key,
     found_in,
     frequencies,
     passage_key,
@@ -38,7 +40,7 @@ from indexer.encoders.opening import open_encoder
 from indexer.schema import Document, Encoder, Matrix, Where
 from indexer.text import languages
 
-__all__ = ["Asked", "ClusterIndex", "document_key", "resolved"]
+__all__ = ["Asked", "ClusterIndex", "resolved"]
 
 _PAGE = 1_000  # entries read at a time
 _SEARCHES = 64  # in one request
@@ -55,11 +57,6 @@ class Asked:
     """Languages whose words are searched."""
     vector: NDArray[np.float32]
     """(dim,) of unit length, or all zero."""
-
-
-def document_key(id_: str) -> str:
-    """The id of a document's entry."""
-    return f"d:{id_}"
 
 
 def resolved(cluster: Cluster, name: str) -> tuple[str, Mapping[str, Any]]:
@@ -358,10 +355,21 @@ class ClusterIndex:
             if id_ in counts
         }
 
+    def hashes(self, document_ids: Sequence[str]) -> dict[str, str]:
+        """The content hash that each of these documents was written with, where it is here."""
+        found = self._by_key([document_key(id_) for id_ in document_ids], ["document", "hash"], [])
+        return {hit["_source"]["document"]: hit["_source"]["hash"] for hit in found.values()}
+
     def document_ids(self) -> Iterator[str]:
         """The id of every document, in their order."""
         for hit in self.entries("document", ["document"]):
             yield hit["fields"]["document"][0]
+
+    def all_documents(self) -> Iterator[Document]:
+        """Every document, in the order of their ids."""
+        ids = self.document_ids()
+        while part := list(itertools.islice(ids, _PAGE)):
+            yield from self.documents(part).values()
 
     def vectors(self, keys: Sequence[str]) -> Matrix:
         """(len(keys), dim): the vectors of these passages, as written."""
@@ -375,7 +383,7 @@ class ClusterIndex:
                 "stored_fields": "_none_",
                 "docvalue_fields": ["key", "raw"],
             }
-            found |= vectors_in(self._one(body), dim)
+            found |= vectors_in(self.answer(body), dim)
         zero = np.zeros(dim, np.float32)
         rows = [found.get(key, zero) for key in keys]
         return np.stack(rows) if rows else np.zeros((0, dim), np.float32)
@@ -422,11 +430,12 @@ class ClusterIndex:
                 "_source": list(source),
                 "docvalue_fields": ["key", *fields],
             }
-            for hit in self._one(body)["hits"]["hits"]:
+            for hit in self.answer(body)["hits"]["hits"]:
                 found[hit["fields"]["key"][0]] = hit
         return found
 
-    def _one(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Elasticsearch's answer to one search of this index."""
         (answer,) = self._search([dict(body)], [""])
         assert answer is not None
         return answer
@@ -438,13 +447,13 @@ class ClusterIndex:
             "query": {"term": {"kind": "document"}},
             "aggs": {"langs": {"terms": {"field": "lang", "size": 1000}}},
         }
-        buckets = self._one(body)["aggregations"]["langs"]["buckets"]
+        buckets = self.answer(body)["aggregations"]["langs"]["buckets"]
         return {entry["key"]: int(entry["doc_count"]) for entry in buckets}
 
     def count(self, kind: str) -> int:
         """How many documents or passages can be found."""
         body = {"size": 0, "query": {"term": {"kind": kind}}, "track_total_hits": True}
-        return int(self._one(body)["hits"]["total"]["value"])
+        return int(self.answer(body)["hits"]["total"]["value"])
 
 
 def _document(id_: str, hit: Mapping[str, Any]) -> Document:
@@ -482,8 +491,3 @@ def _failure(cluster: Cluster, name: str, answer: Mapping[str, Any]) -> str | No
     if answer.get("timed_out"):
         return refusal(cluster, name, 503, "timed_out", "the search took too long")
     return None
-
-
-def refuse_k(k: int) -> None:
-    if k < 1:
-        raise ConfigError(f"k must be at least 1, not {k}")

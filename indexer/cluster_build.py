@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from configs.errors import BackendError, DocumentError
 from configs.settings import ElasticsearchSettings, LexicalSettings, PassageSettings
 from indexer.build import Progress, Report
-from indexer.cluster import ClusterIndex, document_key, resolved
+from indexer.cluster import ClusterIndex, resolved
 from indexer.elastic.address import name_in
 from indexer.elastic.bulk import Entry, deletion, entry, write
 from indexer.elastic.connection import Cluster, connect, explained
 from indexer.elastic.mapping import Note, body, language_field, meta, note_in, with_languages
-from indexer.elastic.requests import field_term, passage_key
+from indexer.elastic.requests import document_key, field_term, passage_key
 from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
 from indexer.schema import Document, Encoder, Matrix
 from indexer.storage.manifest import EncoderEntry
@@ -134,8 +134,10 @@ def add_to_cluster(
         writer = _Writer(
             base.cluster, base.name, base.index, base.note, base.encoder, on_reject, progress
         )
-        writer.run(itertools.chain([first], stream), workers, known=True)
-        note = _changed(base.cluster, base.name, base.index)
+        counts = writer.run(itertools.chain([first], stream), workers, known=True)
+        note = base.note
+        if counts["added"] or counts["replaced"]:
+            note = _changed(base.cluster, base.name, base.index)
         return writer.report(start, _count(base.cluster, base.name, base.index), note.generation)
 
 
@@ -581,10 +583,11 @@ def _prepared(
     batches: Iterator[list[Hashed]], task: Task, workers: int, encoder: Encoder
 ) -> Iterator[tuple[list[Hashed], Prepared]]:
     """Each batch with what was made of it; by worker processes when there is enough to do."""
-    ahead = list(itertools.islice(batches, _WORTH_WORKERS // BATCH))
-    stream = itertools.chain(ahead, batches)
     limited = encoder if encoder.max_tokens is not None else None
-    if workers < 1 or limited is not None or len(ahead) < _WORTH_WORKERS // BATCH:
+    enough = 0 if workers < 1 or limited is not None else _WORTH_WORKERS // BATCH
+    ahead = list(itertools.islice(batches, enough))
+    stream = itertools.chain(ahead, batches)
+    if not enough or len(ahead) < enough:
         for batch in stream:
             texts = [(document.title, document.text, document.lang) for document, _ in batch]
             yield batch, prepare(texts, task, limited)

@@ -26,6 +26,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {  # room -> the rooms of the same folde
         "storage": set(),
         "encoders": {"text"},
         "search": {"text", "storage"},
+        "elastic": {"text", "storage"},
     },
     "eval": {"formats": set(), "ranking": {"formats"}, "sentences": set()},
     "training": {

@@ -84,7 +84,8 @@ def _send(
     from elasticsearch import ApiError
 
     lines: list[Any] = [line for one in request for line in one.lines.splitlines()]
-    client = cluster.client.options(request_timeout=4 * cluster.settings.timeout)
+    patience = 4 * cluster.settings.timeout
+    client = cluster.client.options(request_timeout=patience, max_retries=0, retry_on_status=())
     with explained(cluster, name):
         try:
             answer = client.bulk(index=index, operations=lines)

@@ -6,6 +6,7 @@ Secrets come from the environment and stay inside the client: no message, log li
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -46,6 +47,8 @@ def connect(settings: ElasticsearchSettings | None = None) -> Cluster:
         from elasticsearch import Elasticsearch
     except ImportError:
         raise MissingExtra("elasticsearch", "elastic", "an index in Elasticsearch") from None
+    # what the client has to say of nodes that fail is said by the errors it raises
+    logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
     hosts = _hosts(settings)
     secure = any(host.startswith("https:") for host in hosts)
     ca = settings.ca or os.environ.get("TANDEM_ES_CA") or None
@@ -116,17 +119,15 @@ def _credentials(settings: ElasticsearchSettings) -> dict[str, Any]:
 
 def _refuse_old(cluster: Cluster) -> None:
     """BackendError for a server older than `OLDEST`. Where the key may not ask, searches will tell."""
-    from elasticsearch import ApiError, AuthenticationException
+    from elasticsearch import AuthorizationException
 
     version = ""
     try:
-        version = cluster.client.info()["version"]["number"]
-    except AuthenticationException:
-        raise
-    except ApiError:  # no such address in a build without its modules, or not allowed
-        with contextlib.suppress(ApiError):
-            found = cluster.client.nodes.info(node_id="_local", filter_path="nodes.*.version")
-            version = next(iter(found["nodes"].values()))["version"]
+        found = cluster.client.nodes.info(node_id="_local", filter_path="nodes.*.version")
+        version = next(iter(found["nodes"].values()))["version"]
+    except AuthorizationException:  # what a restricted key may not ask, the other address may tell
+        with contextlib.suppress(AuthorizationException):
+            version = cluster.client.info()["version"]["number"]
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
     if numbers and numbers < OLDEST:
         raise BackendError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,8 @@ __all__ = [
     "Terms",
     "by_meaning",
     "by_words",
+    "document_key",
+    "field_term",
     "found_in",
     "frequencies",
     "passage_key",
@@ -45,9 +49,18 @@ class Found:
     scores: NDArray[np.float64]
 
 
+def document_key(document: str) -> str:
+    """The id of a document's entry: the document's own, or its hash where that is too long."""
+    if len(document.encode("utf-8", "surrogatepass")) <= _WIDEST_KEY:
+        return f"d:{document}"
+    digest = hashlib.sha256(document.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"D:{digest}"  # no id of a document gives this key another way
+
+
 def passage_key(document: str, number: int) -> str:
-    """The id of a passage's entry; that of its document is "d:" and the document's id."""
-    return f"p:{document}#{number:06}"
+    """The id of a passage's entry; those of a document sort in the order of its text."""
+    kind, rest = document_key(document).split(":", 1)
+    return f"{'p' if kind == 'd' else 'P'}:{rest}#{number:06}"
 
 
 # -- requests --------------------------------------------------------------------------------------
@@ -167,8 +180,6 @@ def found_in(answer: Mapping[str, Any], k: int, cosine: bool) -> Found:
 
 def vectors_in(answer: Mapping[str, Any], dim: int) -> dict[str, NDArray[np.float32]]:
     """Key -> vector, of an answer with the doc values `key` and `raw`."""
-    import base64
-
     found = {}
     for hit in answer["hits"]["hits"]:
         fields = hit["fields"]
