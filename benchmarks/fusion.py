@@ -98,7 +98,7 @@ def main(data: Path | None, encoder: str, everything: bool, out: Path | None) ->
             for name, settings in ways(everything).items():
                 values = measure(retriever.with_settings(settings), collection)
                 results[name][collection.name] = values
-            retriever.folder.close()
+            retriever.collection.close()
     names = list(results["both"])
     click.echo(f"{'nDCG@10':<16}" + "".join(f"{name:>20}" for name in names))
     for name, row in results.items():

@@ -112,11 +112,13 @@ def _shown(retriever: Retriever, mode: Mode) -> Callable[[str], object]:
 
 def latency(folder: str, query_file: str, count: int, clients: int) -> dict[str, Any]:
     """Milliseconds of a search in each mode, documents and snippets included; memory before and after."""
+    from indexer.folder import IndexFolder
     from retriever.retriever import Retriever
 
     asked = queries(query_file, count)
     before = memory()
-    retriever = Retriever.open(folder)
+    index = IndexFolder.open(folder)
+    retriever = Retriever(index)
     opened = memory()
     modes: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
     found: dict[str, Any] = {
@@ -129,9 +131,8 @@ def latency(folder: str, query_file: str, count: int, clients: int) -> dict[str,
         "opened": {"rss": round(opened[0], 1), "private": round(opened[1], 1)},
         "after_queries": {"rss": round(after[0], 1), "private": round(after[1], 1)},
     }
-    manifest = retriever.folder.manifest
-    found["factory"] = manifest.dense_index.factory
-    found["probes"] = retriever.folder.dense.probes
+    found["factory"] = index.dense.factory
+    found["probes"] = index.dense.probes
     return found
 
 
@@ -164,13 +165,18 @@ def lexical_side(
     `whole` has documents and snippets besides; `p50_of_first` the medians of the first queries, as many
     as a slower peer was asked. The index is built from `file` first where there is none.
     """
+    from indexer.folder import IndexFolder
     from retriever.retriever import Retriever
 
     if not (Path(folder) / "manifest.json").is_file():
         build(file, folder, encoder)
-    retriever = Retriever.open(folder)
-    side, asked = retriever.folder.lexical, queries(query_file, count)
-    seconds = timed(lambda query: side.search([query], K), asked)
+    index = IndexFolder.open(folder)
+    retriever, asked = Retriever(index), queries(query_file, count)
+
+    def search(text: str) -> object:
+        return index.lexical.search(index.queries([text])[0], K)
+
+    seconds = timed(search, asked)
     return {
         **asdict(percentiles(seconds)),
         "p50_of_first": {str(n): percentiles(seconds[:n]).p50 for n in firsts},
@@ -182,9 +188,9 @@ def recall(folder: str, query_file: str, count: int) -> dict[str, Any]:
     """Share of the exact ten (and hundred) nearest passages that the index's dense side gives."""
     import numpy as np
 
-    from retriever.retriever import Retriever
+    from indexer.folder import IndexFolder
 
-    index = Retriever.open(folder).folder
+    index = IndexFolder.open(folder)
     vectors = index.encoder.encode(queries(query_file, count), kind="query")
     vectors = vectors[vectors.any(axis=1)]
     found: dict[str, Any] = {"queries": len(vectors)}

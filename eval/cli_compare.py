@@ -98,16 +98,16 @@ def compare(
         if spec.kind == "run":
             run, tag = read_run(Path(spec.path))
             check_task(tag, asked.task, spec.path)
-            notes += check_run(run, bench.judgments, spec.path, bench.folder, asked.max_unknown)
+            notes += check_run(run, bench.judgments, spec.path, bench.collection, asked.max_unknown)
             about = {"run": spec.path, "tag": tag}
         else:
             retriever = spec_retriever(spec, shared, asked.config, asked.changes)
             if spec.kind == "index" and spec.path != place:
-                notes += join_index(bench.judgments, retriever.folder, asked.max_unknown).notes
+                notes += join_index(bench.judgments, retriever.collection, asked.max_unknown).notes
             run = ranked(retriever, bench, asked, name)
             about = {"search": dataclasses.asdict(retriever.settings), "depth": asked.depth}
             if spec.kind == "index":
-                about |= {"encoder": retriever.folder.manifest.encoder.fingerprint}
+                about |= {"encoder": retriever.collection.encoder.fingerprint}
         found.append(measure_system(name, asked.task, run, bench.judgments, chosen, about))
     report = describe(found, bench, tuple(notes), level)
     write_reports(report, reports)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
     from eval.ranking.relevance import Known, Task
     from eval.ranking.report import Report
     from eval.ranking.systems import Spec
-    from indexer.folder import IndexFolder
-    from indexer.schema import Ranking
+    from indexer.schema import Collection, Ranking
     from retriever.retriever import Retriever
 
 __all__ = [
@@ -32,7 +29,6 @@ __all__ = [
     "Bench",
     "counter",
     "disagreeing_option",
-    "index_facts",
     "judgment_facts",
     "judgment_options",
     "languages_of",
@@ -193,8 +189,8 @@ class Bench:
     languages: Mapping[str, str]
 
     @property
-    def folder(self) -> IndexFolder | None:
-        return self.retriever.folder if self.retriever else None
+    def collection(self) -> Collection | None:
+        return self.retriever.collection if self.retriever else None
 
 
 def open_bench(asked: Asked, retriever: Retriever | None) -> Bench:
@@ -212,7 +208,7 @@ def open_bench(asked: Asked, retriever: Retriever | None) -> Bench:
     judgments = dataclasses.replace(judgments, lowest=asked.relevant_from or 0)
     known = None
     if retriever is not None:
-        known = join_index(judgments, retriever.folder, asked.max_unknown, disagreeing)
+        known = join_index(judgments, retriever.collection, asked.max_unknown, disagreeing)
         judgments = known.judgments
     return Bench(judgments, known, retriever, languages_of(judgments.queries))
 
@@ -236,31 +232,10 @@ def ranked(retriever: Retriever, bench: Bench, asked: Asked, label: str) -> dict
         if asked.task == "retrieve":
             return retrieve(retriever, queries, asked.depth, progress=step)
         judged = {
-            query: list(retriever.folder.documents(list(grades)))
+            query: list(retriever.collection.documents(list(grades)))
             for query, grades in bench.judgments.qrels.items()
         }
         return rerank(retriever, queries, judged, progress=step)
-
-
-def index_facts(folder: IndexFolder | None) -> dict[str, object]:
-    """What a report says of an index; nothing that a copy of the folder would change."""
-    if folder is None:
-        return {}
-    manifest = folder.manifest
-    files = {name: entry.sha256 for name, entry in manifest.files.items()}
-    content = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return {
-        "documents": manifest.documents,
-        "passages": manifest.passages,
-        "languages": ", ".join(f"{lang or '?'} {n}" for lang, n in manifest.languages.items()),
-        "generation": manifest.generation,
-        "content": f"sha256 {content[:16]}",
-        "encoder": f"{manifest.encoder.name}, {manifest.encoder.dim} dimensions",
-        "encoder fingerprint": manifest.encoder.fingerprint,
-        "vectors": manifest.dense_index.factory,
-        "words": dataclasses.asdict(manifest.lexical),
-        "passage settings": dataclasses.asdict(manifest.passage_settings),
-    }
 
 
 def judgment_facts(judgments: Judgments) -> dict[str, object]:

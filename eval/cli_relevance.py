@@ -14,7 +14,6 @@ from eval.cli import command_line
 from eval.cli_options import (
     Asked,
     Bench,
-    index_facts,
     judgment_facts,
     judgment_options,
     open_bench,
@@ -90,7 +89,7 @@ def relevance(
     if run_path is not None:
         found, tag = read_run(Path(run_path))
         check_task(tag, asked.task, run_path)
-        notes += check_run(found, bench.judgments, run_path, bench.folder, asked.max_unknown)
+        notes += check_run(found, bench.judgments, run_path, bench.collection, asked.max_unknown)
         name, about = Path(run_path).name, {"run": run_path, "tag": tag}
     else:
         assert retriever is not None
@@ -128,15 +127,15 @@ def describe(
     from eval.ranking.report import Measured, make_report, versions
 
     documents = dict(bench.known.documents) if bench.known else {}
-    if bench.folder is not None:
+    if bench.collection is not None:
         shown = {
             name for s in systems for ranking in s.run.values() for name, _ in ranking[:10]
         } - documents.keys()
-        documents.update(bench.folder.documents(sorted(shown)))
+        documents.update(bench.collection.documents(sorted(shown)))
     measured = Measured(
         command_line(),
         judgment_facts(bench.judgments),
-        index_facts(bench.folder),
+        bench.collection.about() if bench.collection is not None else {},
         {system.name: system.about for system in systems},
         versions(),
     )
@@ -173,7 +172,7 @@ def _holds(
 
     run, tag = read_run(Path(path))
     check_task(tag, system.task, path)
-    for note in check_run(run, bench.judgments, path, bench.folder, max_unknown):
+    for note in check_run(run, bench.judgments, path, bench.collection, max_unknown):
         say(f"Note: {note}")
     base = measure_system(Path(path).name, system.task, run, bench.judgments, measures)
     measure = next(iter(measures))

@@ -64,7 +64,7 @@ def tune(
     what words alone or meaning alone reach. Without a win no profile is written and the exit code is 1.
     """
     from eval.ranking.relevance import measures_for
-    from eval.ranking.remembered_sides import remembering
+    from eval.ranking.remembered_pools import RememberedPools
     from eval.ranking.tuning import candidates
     from eval.ranking.tuning import tune as choose
     from retriever.retriever import Retriever
@@ -72,10 +72,10 @@ def tune(
     if asked.index_path is None:
         raise click.UsageError("name the index to tune on with -i INDEX")
     opened = open_retriever(asked.index_path, asked.config, asked.changes)
-    retriever = Retriever(remembering(opened.folder), opened.settings)
+    retriever = Retriever(RememberedPools(opened.collection), opened.settings)
     bench = open_bench(asked, retriever)
     first = next(iter(measures_for(bench.judgments, asked.task, asked.measures).items()))
-    grid = candidates(retriever.settings.fusion, len(retriever.folder.manifest.languages) > 1)
+    grid = candidates(retriever.settings.fusion, len(retriever.collection.facts.languages) > 1)
     table, gates = _measured(retriever, bench, grid, first, asked)
     tuned = choose(table, gates, bench.languages, folds, seed)
     found = _record(tuned, table, grid[0], first[0])

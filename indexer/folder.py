@@ -29,7 +29,7 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,24 @@ from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
 from indexer.encoders.opening import open_encoder
-from indexer.schema import Document, Encoder, Index, Where
+from indexer.schema import (
+    Bounds,
+    CollectionFacts,
+    Document,
+    Encoder,
+    Index,
+    Keys,
+    Passage,
+    Pool,
+    Query,
+    SignalName,
+    Where,
+)
 from indexer.search.bm25 import RankBM25Index
 from indexer.search.dense import DenseIndex
 from indexer.search.lexical import LexicalIndex
+from indexer.search.pool import pool_of, pools
+from indexer.search.query import prepared
 from indexer.storage.manifest import (
     MANIFEST,
     FileEntry,
@@ -53,6 +67,8 @@ from indexer.storage.manifest import (
     refuse_links,
 )
 from indexer.storage.store import Store, load_array
+from indexer.text import languages
+from indexer.text.analysis import analyse
 from indexer.text.passages import passage_texts
 from indexer.threads import faiss
 
@@ -77,7 +93,11 @@ def reached(point: str) -> None:
 
 
 class IndexFolder:
-    """One commit of an index folder, open. A later commit does not disturb it; `is_current` tells of one."""
+    """One commit of an index folder, open. Satisfies `indexer.schema.Collection`.
+
+    A passage's key is its row, a document's its number in the store. A later commit does not disturb it;
+    `newest` opens that one.
+    """
 
     def __init__(
         self,
@@ -87,6 +107,7 @@ class IndexFolder:
         store: Store,
         dense: DenseIndex,
         lexical: Index,
+        device: str = "auto",
     ) -> None:
         self.path = path
         self.manifest = manifest
@@ -94,6 +115,16 @@ class IndexFolder:
         self.store = store
         self.dense = dense
         self.lexical = lexical
+        self.facts = CollectionFacts(
+            str(path),
+            manifest.generation,
+            manifest.documents,
+            manifest.passages,
+            manifest.encoder.name,
+            manifest.languages,
+        )
+        self._device = device
+        self._indexes: Mapping[SignalName, Index] = {"dense": dense, "lexical": lexical}
 
     @classmethod
     def open(
@@ -155,7 +186,6 @@ class IndexFolder:
             store = open_store(path, manifest)
             dense = DenseIndex(
                 store,
-                encoder,
                 manifest.dense_index.factory,
                 path / file if file else None,
                 manifest.dense_index.covered,
@@ -172,21 +202,103 @@ class IndexFolder:
             raise IndexFolderError(
                 f"{path}: damaged: {error}; see: tandem index verify {path}"
             ) from error
-        return cls(path, manifest, encoder, store, dense, lexical)
+        return cls(path, manifest, encoder, store, dense, lexical, device)
 
-    @property
-    def languages(self) -> list[str]:
-        return list(self.manifest.languages)
+    def about(self) -> dict[str, object]:
+        """What a report states of the index; nothing that a copy of the folder would change."""
+        manifest = self.manifest
+        files = {name: entry.sha256 for name, entry in manifest.files.items()}
+        content = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        return {
+            "documents": manifest.documents,
+            "passages": manifest.passages,
+            "languages": ", ".join(f"{lang or '?'} {n}" for lang, n in manifest.languages.items()),
+            "generation": manifest.generation,
+            "content": f"sha256 {content[:16]}",
+            "encoder": f"{manifest.encoder.name}, {manifest.encoder.dim} dimensions",
+            "encoder fingerprint": manifest.encoder.fingerprint,
+            "vectors": manifest.dense_index.factory,
+            "words": dataclasses.asdict(manifest.lexical),
+            "passage settings": dataclasses.asdict(manifest.passage_settings),
+        }
 
-    def is_current(self) -> bool:
-        """Whether no later commit has been made."""
-        return read_manifest(self.path).generation == self.manifest.generation
+    def newest(self) -> IndexFolder | None:
+        """The newest commit, open; None where this is it."""
+        manifest = read_manifest(self.path)
+        if manifest.generation == self.manifest.generation:
+            return None
+        # another fingerprint: the index was built again, with another encoder
+        same = manifest.encoder.fingerprint == self.encoder.fingerprint
+        return IndexFolder.open(self.path, self.encoder if same else None, self._device)
 
     def close(self) -> None:
         self.store.close()
 
     def __len__(self) -> int:
         return self.manifest.documents
+
+    # -- searching -----------------------------------------------------------------------------
+
+    def queries(self, texts: Sequence[str]) -> list[Query]:
+        """The texts prepared; the first vector that is needed encodes them all at once."""
+        langs, weight = list(self.manifest.languages), self.manifest.lexical.word_weight
+        return [*prepared(texts, self.encoder, langs, weight)]
+
+    def check_where(self, where: Where | None) -> None:
+        """Raises ConfigError for a filter on a language nobody knows."""
+        if where is not None:
+            languages.check(where.langs)
+
+    def pools(
+        self,
+        queries: Sequence[Query],
+        size: int,
+        signals: Sequence[SignalName],
+        where: Where | None = None,
+    ) -> list[Pool]:
+        """For each query the `size` best passages of each signal, all of them scored by every signal."""
+        return pools({name: self._indexes[name] for name in signals}, queries, size, where)
+
+    def scored(self, query: Query, keys: Keys, signals: Sequence[SignalName]) -> Pool:
+        """These passages, scored by every signal; they have no ranks."""
+        return pool_of({name: self._indexes[name] for name in signals}, query, keys)
+
+    def bounds(self, query: Query) -> dict[SignalName, Bounds]:
+        """Each signal's scores that mean nothing and everything."""
+        return {name: index.bounds(query) for name, index in self._indexes.items()}
+
+    # -- what keys name ------------------------------------------------------------------------
+
+    def documents_of(self, passages: Keys) -> Keys:
+        """The number of each row's document."""
+        return self.store.documents_of(passages)
+
+    def languages_of(self, passages: Keys) -> NDArray[np.str_]:
+        """The language code of each row's document; empty where it is not known."""
+        codes = self.store.passages["lang"][passages].tolist()
+        # damaged bytes are no language
+        known = {code: code.decode("ascii", "replace") for code in set(codes)}
+        return np.array([known[code] for code in codes], np.str_)
+
+    def ids(self, documents: Keys) -> list[str]:
+        """The document ids of these numbers."""
+        numbers = documents.tolist()
+        ids = self.store.ids(set(numbers))
+        return [ids[number] for number in numbers]
+
+    def fetch(self, passages: Keys) -> list[tuple[Document, Passage]]:
+        """Each row's passage with its document."""
+        numbers = self.store.documents_of(passages).tolist()
+        documents = self.store.documents(set(numbers))
+        found = []
+        for number, record in zip(numbers, self.store.passages[passages].tolist(), strict=True):
+            document = documents[number]
+            _, place, start, end, _ = record
+            text = document.text[start:end]
+            found.append((document, Passage(document.id, place, text, start, end)))
+        return found
+
+    # -- by document id ------------------------------------------------------------------------
 
     def documents(self, ids: Sequence[str]) -> dict[str, Document]:
         """The live documents among these ids."""
@@ -198,33 +310,10 @@ class IndexFolder:
     def document_ids(self) -> Iterator[str]:
         return (document.id for document, *_ in self.store.live())
 
-    def passages(self, document_ids: Sequence[str]) -> dict[str, list[str]]:
-        """Passage ids of each live document, in the order of its text."""
-        found = self.store.find(document_ids)
-        return {
-            id_: [str(row) for row in range(row, row + count)]
-            for id_, (_, row, count, _) in found.items()
-        }
-
-    def document_of(self, passage_ids: Sequence[str]) -> list[str]:
-        """The document id of each passage."""
-        numbers = self.store.documents_of(
-            np.array([int(id_) for id_ in passage_ids], np.int64)
-        ).tolist()
-        ids = self.store.ids(set(numbers))
-        return [ids[number] for number in numbers]
-
-    def languages_of(self, passage_ids: Sequence[str]) -> list[str]:
-        """The language code of each passage's document."""
-        codes = self.store.passages["lang"][np.array([int(id_) for id_ in passage_ids], np.int64)]
-        return [code.decode("ascii", "replace") for code in codes.tolist()]  # damaged: no language
-
-    def check_where(self, where: Where | None) -> None:
-        """Raises ConfigError for a filter on a language nobody knows."""
-        from indexer.text import languages
-
-        if where is not None:
-            languages.check(where.langs)
+    def passages(self, ids: Sequence[str]) -> dict[str, Keys]:
+        """The rows of each live document, in the order of its text."""
+        found = self.store.find(ids)
+        return {id_: np.arange(row, row + count) for id_, (_, row, count, _) in found.items()}
 
 
 def open_store(path: Path, manifest: Manifest) -> Store:
@@ -249,11 +338,8 @@ def _refuse_changed(path: Path, name: str, manifest: Manifest) -> None:
 
 
 def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:
-    langs = list(manifest.languages)
-    weight = manifest.lexical.word_weight
     if manifest.lexical.backend == "tantivy":
-        return LexicalIndex(path / manifest.lexical_folder, langs, weight)
-    from indexer.text.analysis import analyse
+        return LexicalIndex(path / manifest.lexical_folder)
 
     def analysed() -> Iterator[tuple[int, Any]]:
         for document, _, row, count in store.live():
@@ -261,7 +347,7 @@ def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:
             for i, text in enumerate(passage_texts(document.title, document.text, spans)):
                 yield row + i, analyse(text, document.lang)
 
-    return RankBM25Index(analysed(), store, langs, weight)
+    return RankBM25Index(analysed(), store)
 
 
 # -- writing ---------------------------------------------------------------------------------------

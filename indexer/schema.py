@@ -6,24 +6,36 @@ Nothing here reads a file or knows a backend.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Bounds",
+    "Candidates",
+    "Collection",
+    "CollectionFacts",
     "Document",
     "Encoder",
     "Hit",
     "Index",
+    "Keys",
     "Kind",
     "Matrix",
     "Mode",
     "Part",
     "Passage",
+    "Pool",
+    "Query",
     "Ranking",
+    "Scorer",
+    "Scores",
+    "SignalName",
+    "Term",
+    "TokenEncoder",
     "Where",
 ]
 
@@ -35,6 +47,15 @@ Ranking = list[tuple[str, float]]
 
 Kind = Literal["query", "passage"]
 Mode = Literal["hybrid", "dense", "lexical"]
+SignalName = Literal["dense", "lexical"]
+
+Scores = NDArray[np.float64]
+Keys = NDArray[Any]
+"""(n,) names of passages or of documents, known to the collection that gave them: row numbers of an index
+folder, ids of Elasticsearch. Others may compare, sort and hand them back, and nothing else."""
+
+Bounds = tuple[float, float]
+"""The scores that mean nothing and everything, for one query and one signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +85,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one side contributed to a hit.
+    """What one signal contributed to a hit.
 
-    `score` is the side's own (cosine, BM25), `rank` its place on that side (None: found by the other
-    side only), `share` the part of the hit's final score that came from it (the shares sum to the score).
+    `score` is the signal's own (cosine, BM25), `rank` its place in the signal's list (None: found by another
+    signal only), `share` the part of the hit's final score that came from it (the shares sum to the score).
     """
 
     score: float
@@ -77,13 +98,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A document found, with its best passage. `parts` is keyed by side: "dense", "lexical"."""
+    """A document found, with its best passage. `parts` is keyed by signal."""
 
     document: Document
     passage: Passage
     score: float
     rank: int
-    parts: Mapping[str, Part]
+    parts: Mapping[SignalName, Part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,45 @@ class Where:
 
     langs: frozenset[str] = frozenset()
     fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class Term(NamedTuple):
+    """A term that lexical search looks for: in which stream (words or stems), and how much it weighs."""
+
+    stream: str
+    text: str
+    weight: float
+
+
+class Candidates(NamedTuple):
+    """The passages that one signal found for a query, best first, ties by key; (n,) each, keys unique."""
+
+    keys: Keys
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Candidate passages of one query, (n,) each, each with the score of every signal that was asked.
+
+    `ranks` count from 1 in the signal's own list, and are infinite where it did not find the passage.
+    """
+
+    keys: Keys
+    scores: Mapping[SignalName, Scores]
+    ranks: Mapping[SignalName, Scores]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionFacts:
+    """What a collection holds. `generation` rises with every change; `languages` counts documents."""
+
+    place: str
+    generation: int
+    documents: int
+    passages: int
+    encoder: str
+    languages: Mapping[str, int]
 
 
 class Encoder(Protocol):
@@ -115,18 +175,153 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix: ...
 
 
-class Index(Protocol):
-    """One side of the search, over passages. Ids are passage ids: opaque strings of this index.
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """An encoder that tells the tokens of a text; each has a vector in the encoder's table."""
 
-    `score` gives the exact score of passages another side found, so that fusion need not guess.
+    def tokens(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """The token numbers of each text, in the order of the text."""
+        ...
+
+
+class Query(Protocol):
+    """What a user asked, prepared once: each part is made when first needed, and kept.
+
+    One query goes to every signal's `search`, `score` and `bounds`, so none of them analyses, detects or
+    encodes again. `indexer.search.query.PreparedQuery` is the one implementation.
     """
 
-    def search(
-        self, queries: Sequence[str], k: int, where: Where | None = None
-    ) -> list[Ranking]: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def languages(self) -> Mapping[str, float]:
+        """P(language) of every language above a thousandth, those of the index preferred."""
+        ...
 
-    def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]: ...
+    @property
+    def likely(self) -> Sequence[str]:
+        """The languages of the index that the query may be in: their stems are looked for."""
+        ...
 
-    def bounds(self, query: str) -> tuple[float, float]:
-        """Scores that mean nothing and everything: they depend on the query, never on the hits."""
+    @property
+    def terms(self) -> Sequence[Term]:
+        """What lexical search looks for, each term of a stream once."""
+        ...
+
+    @property
+    def tokens(self) -> NDArray[np.int32]:
+        """(n,) the encoder's token numbers; empty for an encoder that gives none."""
+        ...
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """(dim,) unit length, or all zero for a text that says nothing."""
+        ...
+
+
+class Scorer(Protocol):
+    """A signal that scores passages found by others: the exact score of each, (len(keys),), in their order."""
+
+    def score(self, query: Query, keys: Keys) -> Scores: ...
+
+
+class Index(Scorer, Protocol):
+    """A signal that finds passages too: lexical or dense search.
+
+    `search_many` answers each query as `search` would, sharing what work it can.
+    """
+
+    def search(self, query: Query, k: int, where: Where | None = None) -> Candidates: ...
+
+    def search_many(
+        self, queries: Sequence[Query], k: int, where: Where | None = None
+    ) -> list[Candidates]: ...
+
+    def bounds(self, query: Query) -> Bounds:
+        """The scores that mean nothing and everything: they depend on the query, never on the hits."""
+        ...
+
+
+class Collection(Protocol):
+    """What the retriever searches: one open state of an index, wherever its parts lie.
+
+    `indexer.folder.IndexFolder` is one. Passages and documents are named by keys, which only the
+    collection that gave them understands; keys of one kind have one dtype and can be compared, and ties
+    are broken by them.
+    """
+
+    @property
+    def encoder(self) -> Encoder: ...
+    @property
+    def facts(self) -> CollectionFacts: ...
+    def __len__(self) -> int:
+        """Documents."""
+        ...
+
+    def about(self) -> Mapping[str, object]:
+        """What a report states of the collection, name to value: enough to know it again."""
+        ...
+
+    def newest(self) -> Collection | None:
+        """The collection as of a later change; None where there was none. This one stays as it is."""
+        ...
+
+    def close(self) -> None: ...
+
+    # -- searching ---------------------------------------------------------------------------------
+
+    def queries(self, texts: Sequence[str]) -> list[Query]:
+        """The texts prepared; what one model call can do for all of them is done for all at once."""
+        ...
+
+    def check_where(self, where: Where | None) -> None:
+        """Raises ConfigError for a filter that no document could ever pass."""
+        ...
+
+    def pools(
+        self,
+        queries: Sequence[Query],
+        size: int,
+        signals: Sequence[SignalName],
+        where: Where | None = None,
+    ) -> list[Pool]:
+        """For each query the `size` best passages of each signal, all of them scored by every signal."""
+        ...
+
+    def scored(self, query: Query, keys: Keys, signals: Sequence[SignalName]) -> Pool:
+        """These passages, scored by every signal; they have no ranks."""
+        ...
+
+    def bounds(self, query: Query) -> Mapping[SignalName, Bounds]:
+        """Each signal's `Index.bounds`."""
+        ...
+
+    # -- what keys name ----------------------------------------------------------------------------
+
+    def documents_of(self, passages: Keys) -> Keys:
+        """The key of each passage's document."""
+        ...
+
+    def languages_of(self, passages: Keys) -> NDArray[np.str_]:
+        """The language code of each passage's document; empty where it is not known."""
+        ...
+
+    def ids(self, documents: Keys) -> list[str]:
+        """The document ids of document keys."""
+        ...
+
+    def fetch(self, passages: Keys) -> list[tuple[Document, Passage]]:
+        """Each passage with its document."""
+        ...
+
+    # -- by document id ----------------------------------------------------------------------------
+
+    def documents(self, ids: Sequence[str]) -> dict[str, Document]:
+        """The documents there are among these ids."""
+        ...
+
+    def document_ids(self) -> Iterator[str]: ...
+
+    def passages(self, ids: Sequence[str]) -> dict[str, Keys]:
+        """The passage keys of the documents there are among these ids, in the order of the text."""
         ...

@@ -8,11 +8,14 @@ ranks alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.schema import Scores, SignalName
 from indexer.search.lexical import K1
 
 __all__ = [
@@ -27,8 +30,6 @@ __all__ = [
     "zscore",
 ]
 
-Scores = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class Fused:
@@ -40,6 +41,10 @@ class Fused:
     @property
     def score(self) -> Scores:
         return self.dense + self.lexical
+
+    @property
+    def parts(self) -> Mapping[SignalName, Scores]:
+        return {"dense": self.dense, "lexical": self.lexical}
 
 
 def scaled(scores: Scores, low: float, high: float) -> Scores:
@@ -87,7 +92,7 @@ def across(
 
 
 def interleave(
-    within: Fused, between: Scores, languages: NDArray[np.int64], offered: NDArray[np.bool_]
+    within: Fused, between: Scores, languages: NDArray[Any], offered: NDArray[np.bool_]
 ) -> Fused:
     """Languages put together: in each, the passage that is r-th by `within` gets its r-th highest `between`.
 

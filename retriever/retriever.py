@@ -1,11 +1,12 @@
-"""The search: asks both sides of an index, fuses their passages, and gives documents back.
+"""The search: asks every signal of a collection, fuses their passages, and gives documents back.
 
-Each side hands over its `pool` best passages; what only one side found is scored exactly by the other;
-a document stands at its best passage. The page, the command line and every evaluation search here.
+Each signal hands over its `pool` best passages, and scores those that others found; a document stands at
+its best passage. The page, the command line and every evaluation search here.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -19,23 +20,38 @@ from numpy.typing import NDArray
 from configs.errors import ConfigError
 from configs.settings import FusionSettings, SearchSettings
 from indexer.folder import IndexFolder
-from indexer.schema import Document, Encoder, Hit, Mode, Part, Passage, Ranking, Where
-from indexer.storage.manifest import read_manifest
+from indexer.schema import (
+    Collection,
+    Encoder,
+    Hit,
+    Keys,
+    Mode,
+    Part,
+    Pool,
+    Query,
+    Ranking,
+    Scores,
+    SignalName,
+    Where,
+)
 from indexer.text import languages
 from retriever import fusion
-from retriever.pool import Pool, Scores, asked_for, joined, offered, ranked
 
 __all__ = ["Retriever"]
 
+SIGNALS: Mapping[Mode, tuple[SignalName, ...]] = {
+    "hybrid": ("dense", "lexical"),
+    "dense": ("dense",),
+    "lexical": ("lexical",),
+}
+POOLS = 4  # pools tried, each four times as large, until there are enough documents
+
 
 class Retriever:
-    """Searches one index folder. Safe to use from several threads."""
+    """Searches one collection. Safe to use from several threads."""
 
-    def __init__(
-        self, folder: IndexFolder, settings: SearchSettings | None = None, device: str = "auto"
-    ) -> None:
-        self._folder = folder
-        self._device = device
+    def __init__(self, collection: Collection, settings: SearchSettings | None = None) -> None:
+        self._collection = collection
         self.settings = settings or SearchSettings()
         self._lock = threading.Lock()
 
@@ -47,29 +63,27 @@ class Retriever:
         settings: SearchSettings | None = None,
         device: str = "auto",
     ) -> Retriever:
-        """The newest commit of the index at `path`. IndexFolderError as `IndexFolder.open`."""
+        """The newest commit of the index folder at `path`. IndexFolderError as `IndexFolder.open`."""
         # the first query needs it; its file is unpacked while the encoder and the index are opened
         threading.Thread(target=languages.prepare).start()
-        return cls(IndexFolder.open(path, encoder, device), settings, device)
+        return cls(IndexFolder.open(path, encoder, device), settings)
 
     @property
-    def folder(self) -> IndexFolder:
-        return self._folder
+    def collection(self) -> Collection:
+        return self._collection
 
     def with_settings(self, settings: SearchSettings) -> Retriever:
-        """The same open index, searched with other settings."""
-        return Retriever(self._folder, settings, self._device)
+        """The same open collection, searched with other settings."""
+        return Retriever(self._collection, settings)
 
     def refresh(self) -> bool:
         """Move to the newest commit; True when there was one. Searches under way end on the old one."""
         with self._lock:
-            if self._folder.is_current():
+            newest = self._collection.newest()
+            if newest is None:
                 return False
             # The old commit's files stay open until its last search lets go of them.
-            newest = read_manifest(self._folder.path).encoder.fingerprint
-            same = newest == self._folder.encoder.fingerprint
-            encoder = self._folder.encoder if same else None  # it was built again, with another one
-            self._folder = IndexFolder.open(self._folder.path, encoder, self._device)
+            self._collection = newest
             return True
 
     # -- searching -----------------------------------------------------------------------------
@@ -87,11 +101,10 @@ class Retriever:
         Raises ConfigError for a query that is empty or too long, for k below 1, an unknown mode or
         language.
         """
-        wanted = self.settings.k if k is None else k
-        _check_k(wanted, offset)
-        folder = self._folder
-        found = self._documents(folder, [query], wanted + offset, mode, where, whole=not offset)[0]
-        return _hits(folder, found[offset : offset + wanted], offset)
+        end = offset + self._wanted(k, offset)
+        collection = self._collection  # a refresh meanwhile does not change it for this search
+        ranking = self._rankings(collection, [query], end, mode, where)[0]
+        return _hits(collection, ranking, offset, end)
 
     def search_many(
         self,
@@ -101,13 +114,10 @@ class Retriever:
         where: Where | None = None,
     ) -> list[list[Hit]]:
         """`search` for each query; the encoder sees all of them at once."""
-        wanted = self.settings.k if k is None else k
-        _check_k(wanted, 0)
-        folder = self._folder
-        return [
-            _hits(folder, found, 0)
-            for found in self._documents(folder, queries, wanted, mode, where, whole=True)
-        ]
+        wanted = self._wanted(k)
+        collection = self._collection
+        rankings = self._rankings(collection, queries, wanted, mode, where)
+        return [_hits(collection, ranking, 0, wanted) for ranking in rankings]
 
     def rank(
         self,
@@ -117,12 +127,10 @@ class Retriever:
         where: Where | None = None,
     ) -> list[Ranking]:
         """Document ids and scores for each query, `depth` deep: what an evaluation turns into a run."""
-        _check_k(depth, 0)
-        folder = self._folder
-        rankings = []
-        for found in self._documents(folder, queries, depth, mode, where):
-            rankings.append([(entry.id, entry.score) for entry in found])
-        return rankings
+        wanted = self._wanted(depth)
+        collection = self._collection
+        rankings = self._rankings(collection, queries, wanted, mode, where)
+        return [_with_ids(collection, ranking, wanted) for ranking in rankings]
 
     def score(self, query: str, document_ids: Sequence[str], mode: Mode | None = None) -> Scores:
         """The score each document would have, whether or not a search would reach it; (len(ids),).
@@ -131,26 +139,23 @@ class Retriever:
         scale or rank by the documents asked for, since that is the only list there is.
         Raises ConfigError for an id that is not in the index.
         """
-        folder = self._folder
-        passages = folder.passages(document_ids)
+        collection = self._collection
+        chosen = self._checked(query, mode, None)
+        passages = collection.passages(document_ids)
         missing = [id_ for id_ in document_ids if id_ not in passages]
         if missing:
             raise ConfigError(f"not in the index: {', '.join(map(repr, missing[:5]))}")
-        mode = self._checked(query, mode, None)
-        ids = [passage for id_ in document_ids for passage in passages[id_]]
-        method = self.settings.fusion.method
-        if method == "interleave" and mode == "hybrid":  # beside what a search would find
-            pool = offered(folder, [query], self.settings.pool, mode, None)[0]
-            known = set(pool.rows.tolist())
-            others = [id_ for id_ in dict.fromkeys(ids) if int(id_) not in known]
-            pool = joined(pool, asked_for(folder, query, others, mode))
-        else:
-            pool = asked_for(folder, query, ids, mode)
-            pool = ranked(pool) if method == "rrf" else pool  # among the documents asked for
-        places = {row: place for place, row in enumerate(pool.rows.tolist())}
-        scores = self._fused(folder, query, pool, mode).score[[places[int(id_)] for id_ in ids]]
-        starts = np.cumsum([0, *(len(passages[id_]) for id_ in document_ids)])[:-1]
-        return np.maximum.reduceat(scores, starts) if len(ids) else np.zeros(0)
+        if not document_ids:
+            return np.zeros(0)
+        prepared = collection.queries([query])[0]
+        groups = [passages[id_] for id_ in document_ids]
+        keys = np.concatenate(groups)
+        pool = self._pool_with(collection, prepared, keys, chosen)
+        places = {key: place for place, key in enumerate(pool.keys.tolist())}
+        fused = self._fused(collection, prepared, pool, chosen)
+        scores = fused.score[[places[key] for key in keys.tolist()]]
+        starts = np.cumsum([0, *map(len, groups)])[:-1]
+        return np.maximum.reduceat(scores, starts)
 
     def check(self, query: str, mode: Mode | None = None, where: Where | None = None) -> None:
         """ConfigError when `search` would refuse this query, mode or filter."""
@@ -173,178 +178,189 @@ class Retriever:
             raise ConfigError(
                 f"the query {query[:40]!r} is not UTF-8; check the terminal's encoding"
             )
-        self._folder.check_where(where)
+        self._collection.check_where(where)
         return chosen
 
-    def _documents(
+    def _wanted(self, k: int | None, offset: int = 0) -> int:
+        """How many are wanted, `k` or the setting. Raises ConfigError for what cannot be counted."""
+        wanted = self.settings.k if k is None else k
+        if wanted < 1:
+            raise ConfigError(f"k must be at least 1, not {wanted}")
+        if offset < 0:
+            raise ConfigError(f"offset must be at least 0, not {offset}")
+        return wanted
+
+    def _rankings(
         self,
-        folder: IndexFolder,
-        queries: Sequence[str],
+        collection: Collection,
+        texts: Sequence[str],
         wanted: int,
         mode: Mode | None,
         where: Where | None,
-        whole: bool = False,
-    ) -> list[list[_Found]]:
+    ) -> list[_Ranking]:
+        """The documents found for each query: `wanted` or more where there are so many."""
         chosen: Mode = "hybrid"
-        for query in queries:
-            chosen = self._checked(query, mode, where)
+        for text in texts:
+            chosen = self._checked(text, mode, where)
+        queries = collection.queries(texts)
         size = self.settings.pool
         while size < wanted:  # doubled, so that neighbouring pages mostly come from one pool
             size *= 2
-        pools = offered(folder, queries, size, chosen, where)
-        for _ in range(4):  # long documents have many passages: ask for more until there are enough
-            found = [
-                self._best(folder, q, pool, chosen) for q, pool in zip(queries, pools, strict=True)
+        for _ in range(
+            POOLS
+        ):  # long documents have many passages: ask for more until there are enough
+            pools = collection.pools(queries, size, SIGNALS[chosen], where)
+            rankings = [
+                self._ranking(collection, query, pool, chosen)
+                for query, pool in zip(queries, pools, strict=True)
             ]
-            full = [len(pool.rows) >= size for pool in pools]
-            if all(len(f) >= wanted or not more for f, more in zip(found, full, strict=True)):
+            if all(len(r) >= wanted or len(r.pool.keys) < size for r in rankings):
                 break
             size *= 4
-            pools = offered(folder, queries, size, chosen, where)
-        return [_named(folder, best, wanted, chosen, whole) for best in found]
+        return rankings
 
-    def _best(self, folder: IndexFolder, query: str, pool: Pool, mode: Mode) -> _Best:
-        """Each document's best passage, best first; ties by passage."""
-        rows = pool.rows
-        if not len(rows):
-            none = np.zeros(0)
-            return _Best(pool, fusion.Fused(none, none), none, rows, rows, rows)
-        fused = self._fused(folder, query, pool, mode)
-        score = fused.score
-        documents = folder.store.documents_of(rows)
-        order = np.lexsort((rows, -score))  # best first
-        places = order[_firsts(documents[order])]
-        return _Best(pool, fused, score[places], places, documents[places], rows[places])
+    def _ranking(self, collection: Collection, query: Query, pool: Pool, mode: Mode) -> _Ranking:
+        """Each document of the pool at its best passage, best first; ties by passage."""
+        fused = self._fused(collection, query, pool, mode)
+        scores = fused.score
+        documents = collection.documents_of(pool.keys)
+        order = np.lexsort((pool.keys, -scores))
+        best = order[_first_of_each(documents[order])]
+        return _Ranking(documents[best], scores[best], best, pool, fused)
 
-    def _fused(self, folder: IndexFolder, query: str, pool: Pool, mode: Mode) -> fusion.Fused:
-        none = np.zeros(len(pool.rows))
-        if mode == "dense":
-            return fusion.Fused(pool.dense, none)
+    def _fused(self, collection: Collection, query: Query, pool: Pool, mode: Mode) -> fusion.Fused:
+        """The passages' scores, by the mode and the method of the settings."""
+        none = np.zeros(len(pool.keys))
+        if mode == "dense" or not len(pool.keys):
+            return fusion.Fused(pool.scores.get("dense", none), none)
         if mode == "lexical":
-            return fusion.Fused(none, pool.lexical)
+            return fusion.Fused(none, pool.scores["lexical"])
         settings = self.settings.fusion
+        sides = pool.scores["dense"], pool.scores["lexical"]
         if settings.method == "rrf":
-            return fusion.rrf(pool.dense_ranks, pool.lexical_ranks, settings.rrf_k)
-        chances: Mapping[str, float] = {}
-        if settings.language_weights:
-            chances = languages.distribution(query, folder.languages)
-        weight = _weight(settings, chances)
+            return fusion.rrf(pool.ranks["dense"], pool.ranks["lexical"], settings.rrf_k)
+        weight = _weight(settings, query)
         if settings.method == "minmax":
-            return fusion.minmax(pool.dense, pool.lexical, weight)
+            return fusion.minmax(*sides, weight)
         if settings.method == "zscore":
-            return fusion.zscore(pool.dense, pool.lexical, weight)
+            return fusion.zscore(*sides, weight)
         if settings.method == "combmnz":
-            return fusion.combmnz(pool.dense, pool.lexical, weight)
-        sides = pool.dense, pool.lexical, folder.dense.bounds(query), folder.lexical.bounds(query)
-        within = fusion.convex(*sides, weight)
+            return fusion.combmnz(*sides, weight)
+        bounds = collection.bounds(query)
+        bounded = *sides, bounds["dense"], bounds["lexical"]
+        within = fusion.convex(*bounded, weight)
         if settings.method == "convex":
             return within
-        spoken = folder.store.languages_of(pool.rows)
-        standard = np.minimum(pool.dense_ranks, pool.lexical_ranks) <= self.settings.pool
-        return fusion.interleave(within, fusion.across(*sides), spoken, standard)
+        rank = np.minimum(pool.ranks["dense"], pool.ranks["lexical"])
+        return fusion.interleave(
+            within,
+            fusion.across(*bounded),
+            collection.languages_of(pool.keys),
+            rank <= self.settings.pool,
+        )
+
+    def _pool_with(self, collection: Collection, query: Query, keys: Keys, mode: Mode) -> Pool:
+        """A pool that holds these passages, and what `_fused` compares them with."""
+        signals, method = SIGNALS[mode], self.settings.fusion.method
+        if method == "interleave" and mode == "hybrid":  # beside what a search would find
+            pool = collection.pools([query], self.settings.pool, signals)[0]
+            others = np.setdiff1d(keys, pool.keys)
+            return _joined(pool, collection.scored(query, others, signals))
+        pool = collection.scored(query, keys, signals)
+        return _ranked_by_score(pool) if method == "rrf" else pool
 
 
 @dataclass(frozen=True, slots=True)
-class _Best:
-    """Documents of one query, each at its best passage, best first; (documents,) each."""
+class _Ranking:
+    """The documents found for one query, best first, (documents,) each; ties are not yet settled by id."""
 
+    documents: Keys
+    scores: Scores
+    best: NDArray[np.int64]
+    """Where each document's best passage stands in the pool."""
     pool: Pool
     fused: fusion.Fused
-    scores: Scores
-    places: NDArray[np.int64]
-    """Where the passage stands in the pool."""
-    numbers: NDArray[np.int64]
-    rows: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.documents)
 
-    def parts(self, place: int, mode: Mode) -> dict[str, Part]:
-        pool, fused = self.pool, self.fused
-        parts: dict[str, Part] = {}
-        if mode != "lexical":
-            parts["dense"] = Part(
-                float(pool.dense[place]), _rank(pool.dense_ranks[place]), float(fused.dense[place])
+    def parts(self, place: int) -> dict[SignalName, Part]:
+        """What each signal contributed to the document at `place`."""
+        row = self.best[place]
+        return {
+            name: Part(
+                float(scores[row]),
+                _rank(self.pool.ranks[name][row]),
+                float(self.fused.parts[name][row]),
             )
-        if mode != "dense":
-            parts["lexical"] = Part(
-                float(pool.lexical[place]),
-                _rank(pool.lexical_ranks[place]),
-                float(fused.lexical[place]),
-            )
-        return parts
+            for name, scores in self.pool.scores.items()
+        }
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A document found: its id and number, its best passage's row, itself if it was asked for whole."""
+def _hits(collection: Collection, ranking: _Ranking, start: int, end: int) -> list[Hit]:
+    """The hits from `start` to `end`, counted from 0; equal scores in the order of the ids."""
+    first, last = _whole_ties(ranking.scores, start, end)
+    found = collection.fetch(ranking.pool.keys[ranking.best[first:last]])
+    scores = ranking.scores[first:last].tolist()
+    order = sorted(range(len(found)), key=lambda i: (-scores[i], found[i][0].id))
+    return [
+        Hit(*found[i], scores[i], rank, ranking.parts(first + i))
+        for rank, i in enumerate(order[start - first : end - first], start + 1)
+    ]
 
-    id: str
-    number: int
-    row: int
-    score: float
-    parts: Mapping[str, Part]
-    document: Document | None
+
+def _with_ids(collection: Collection, ranking: _Ranking, depth: int) -> Ranking:
+    """The best `depth` documents by id; equal scores in the order of the ids."""
+    _, last = _whole_ties(ranking.scores, 0, depth)
+    ids = collection.ids(ranking.documents[:last])
+    pairs = zip(ids, ranking.scores[:last].tolist(), strict=True)
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:depth]
 
 
-def _firsts(values: NDArray[np.int64]) -> NDArray[np.int64]:
+def _whole_ties(scores: Scores, start: int, end: int) -> tuple[int, int]:
+    """`start` and `end`, moved apart until neither stands between two equal scores."""
+    start, end = min(start, len(scores)), min(end, len(scores))
+    while 0 < start < len(scores) and scores[start - 1] == scores[start]:
+        start -= 1
+    while 0 < end < len(scores) and scores[end] == scores[end - 1]:
+        end += 1
+    return start, end
+
+
+def _first_of_each(values: Keys) -> NDArray[np.int64]:
     """Where each value stands for the first time, ascending."""
-    order = np.argsort(values, kind="stable")
-    new = np.ones(len(values), np.bool_)
-    new[1:] = values[order[1:]] != values[order[:-1]]
-    return np.sort(order[new])
-
-
-def _check_k(k: int, offset: int) -> None:
-    if k < 1:
-        raise ConfigError(f"k must be at least 1, not {k}")
-    if offset < 0:
-        raise ConfigError(f"offset must be at least 0, not {offset}")
+    return np.sort(np.unique(values, return_index=True)[1])
 
 
 def _rank(rank: float) -> int | None:
     return int(rank) if math.isfinite(rank) else None
 
 
-def _weight(settings: FusionSettings, chances: Mapping[str, float]) -> float:
-    """The lexical weight: the query's languages' own, by their chances, where they have one."""
-    if not settings.language_weights:
-        return settings.lexical_weight
-    total = sum(chances.values())
+def _weight(settings: FusionSettings, query: Query) -> float:
+    """The lexical weight: that of the query's languages, by their probabilities, where they have one."""
+    weights, common = settings.language_weights, settings.lexical_weight
+    total = sum(query.languages.values()) if weights else 0.0
     if total <= 0:
-        return settings.lexical_weight
-    weights = settings.language_weights
-    return (
-        sum(p * weights.get(lang, settings.lexical_weight) for lang, p in chances.items()) / total
+        return common
+    return sum(p * weights.get(lang, common) for lang, p in query.languages.items()) / total
+
+
+def _joined(first: Pool, second: Pool) -> Pool:
+    """The passages of both, in this order; none may stand in both."""
+    return Pool(
+        np.concatenate([first.keys, second.keys]),
+        {name: np.concatenate([s, second.scores[name]]) for name, s in first.scores.items()},
+        {name: np.concatenate([r, second.ranks[name]]) for name, r in first.ranks.items()},
     )
 
 
-def _named(folder: IndexFolder, best: _Best, wanted: int, mode: Mode, whole: bool) -> list[_Found]:
-    """The best `wanted`, with their ids; equal scores in the order of the ids."""
-    end = min(wanted, len(best))
-    while end < len(best) and best.scores[end] == best.scores[end - 1]:
-        end += 1  # ties at the border are settled by id, so their ids are needed too
-    columns = (best.numbers, best.rows, best.scores, best.places)
-    entries = list(zip(*(column[:end].tolist() for column in columns), strict=True))
-    numbers = [number for number, *_ in entries]
-    documents = folder.store.documents(numbers) if whole else {}
-    ids = {n: d.id for n, d in documents.items()} if whole else folder.store.ids(numbers)
-    found = [
-        _Found(ids[number], number, row, score, best.parts(place, mode), documents.get(number))
-        for number, row, score, place in entries
-    ]
-    found.sort(key=lambda entry: (-entry.score, entry.id))
-    return found[:wanted]
-
-
-def _hits(folder: IndexFolder, found: Sequence[_Found], offset: int) -> list[Hit]:
-    documents = folder.store.documents([e.number for e in found if e.document is None])
-    records = folder.store.passages[[entry.row for entry in found]].tolist()
-    hits = []
-    for rank, (entry, (_, number, start, end, _)) in enumerate(
-        zip(found, records, strict=True), offset + 1
-    ):
-        document = entry.document or documents[entry.number]
-        passage = Passage(document.id, number, document.text[start:end], start, end)
-        hits.append(Hit(document, passage, entry.score, rank, entry.parts))
-    return hits
+def _ranked_by_score(pool: Pool) -> Pool:
+    """The pool with ranks by its own scores; a lexical score of 0 is no rank."""
+    ranks = {}
+    for name, scores in pool.scores.items():
+        places = np.empty(len(pool.keys))
+        places[np.lexsort((pool.keys, -scores))] = np.arange(1, len(pool.keys) + 1)
+        if name == "lexical":
+            places[scores <= 0] = math.inf
+        ranks[name] = places
+    return dataclasses.replace(pool, ranks=ranks)

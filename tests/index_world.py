@@ -14,9 +14,16 @@ from indexer.folder import IndexFolder
 from indexer.schema import Document, Kind, Matrix
 from indexer.text.passages import passage_texts, split
 from indexer.verify import verify
+from retriever.retriever import Retriever
 
 DIM = 16
 SPLIT = PassageSettings(size=60, overlap=0)
+
+
+def folder_of(retriever: Retriever) -> IndexFolder:
+    """The index folder that a retriever searches."""
+    assert isinstance(retriever.collection, IndexFolder)
+    return retriever.collection
 
 
 class CountingEncoder(HashEncoder):
@@ -73,9 +80,9 @@ def problems(path: Path, expected: Mapping[str, Document]) -> list[str]:
     Beyond `verify`: the documents word for word, their vectors as the encoder gives them, and each of
     them found by its own words and by its own vector.
     """
-    found = verify(path)
-    if found:
-        return found
+    damage = verify(path)
+    if damage:
+        return damage
     encoder = HashEncoder(DIM)
     folder = IndexFolder.open(path, encoder, "cpu")
     try:
@@ -94,8 +101,8 @@ def problems(path: Path, expected: Mapping[str, Document]) -> list[str]:
                 return [f"{id_}: its vectors are not those of its passages"]
         for id_ in list(expected)[:: max(1, len(expected) // 8)]:
             own = f"number{id_[1:]}"
-            ranking = folder.lexical.search([own], 50)[0]
-            if set(folder.document_of([row for row, _ in ranking])) != {id_}:
+            found = folder.lexical.search(folder.queries([own])[0], 50)
+            if set(folder.ids(folder.documents_of(found.keys))) != {id_}:
                 return [f"{own} does not find {id_} alone"]
             scores, rows = folder.dense.neighbours(folder.dense.vectors(passages[id_][:1]), 5)
             if abs(scores[0, 0] - 1) > 1e-5:

@@ -109,7 +109,7 @@ class Changes(RuleBasedStateMachine):
         shutil.rmtree(fresh_path, ignore_errors=True)
         build(fresh_path, self.state.values())
         fresh = Retriever.open(fresh_path, CountingEncoder(), device="cpu")
-        assert changed.folder.documents(IDS) == self.state
+        assert changed.collection.documents(IDS) == self.state
         modes: list[Mode] = ["dense", "lexical"] if self.compacted else ["dense"]
         for mode in modes:
             ours = changed.rank(QUERIES, 50, mode=mode)

@@ -13,7 +13,7 @@ from configs.settings import DenseSettings, LexicalSettings
 from indexer.build import build_index, delete_documents
 from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
-from indexer.schema import Document, Index, Where
+from indexer.schema import Candidates, Document, Index, Where
 from indexer.search.dense import _near as nearest_lists
 from indexer.verify import verify
 
@@ -73,113 +73,132 @@ def index(folder: IndexFolder, backend: str) -> Index:
 QUERIES = ["hospital near prague", "walnut", "number017", "identical twin", "bread engine kyoto"]
 
 
-def test_a_ranking_is_best_first_with_unique_ids(index: Index) -> None:
-    for ranking in index.search(QUERIES, 50):
-        scores = [score for _, score in ranking]
-        assert ranking
-        assert scores == sorted(scores, reverse=True)
-        assert len({id_ for id_, _ in ranking}) == len(ranking)
-        assert all(isinstance(id_, str) for id_, _ in ranking)
+def pairs(candidates: Candidates) -> list[tuple[object, float]]:
+    """(key, score) of each candidate."""
+    keys, scores = candidates
+    assert len(keys) == len(scores)
+    return list(zip(keys.tolist(), scores.tolist(), strict=True))
+
+
+def search(
+    folder: IndexFolder, index: Index, text: str, k: int, where: Where | None = None
+) -> Candidates:
+    return index.search(folder.queries([text])[0], k, where)
+
+
+def ids_of(folder: IndexFolder, found: Candidates) -> list[str]:
+    """The document id of each candidate."""
+    return folder.ids(folder.documents_of(found.keys))
+
+
+def test_candidates_are_best_first_with_unique_keys(index: Index, folder: IndexFolder) -> None:
+    for found in index.search_many(folder.queries(QUERIES), 50):
+        assert len(found.keys)
+        assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+        assert len(set(found.keys.tolist())) == len(found.keys)
 
 
 def test_what_is_asked_for_is_found_first(index: Index, folder: IndexFolder) -> None:
-    ranking = index.search(["number017"], 5)[0]
-    assert folder.document_of([ranking[0][0]]) == ["doc-017"]
+    assert ids_of(folder, search(folder, index, "number017", 5))[0] == "doc-017"
 
 
-def test_equal_scores_stand_in_the_order_of_ids(index: Index, folder: IndexFolder) -> None:
-    ranking = index.search(["identical twin text"], 12)[0]
-    assert len({score for _, score in ranking}) == 1
-    # a passage's id is its row; rows are compared as numbers
-    assert [int(id_) for id_, _ in ranking] == sorted(int(id_) for id_, _ in ranking)
-    found = folder.document_of([id_ for id_, _ in ranking])
-    assert sorted(found) == [f"same-{i:02}" for i in range(12)]
+def test_equal_scores_stand_in_the_order_of_keys(index: Index, folder: IndexFolder) -> None:
+    found = search(folder, index, "identical twin text", 12)
+    assert len(set(found.scores.tolist())) == 1
+    assert found.keys.tolist() == sorted(found.keys.tolist())
+    assert sorted(ids_of(folder, found)) == [f"same-{i:02}" for i in range(12)]
 
 
-def test_a_shorter_search_is_the_beginning_of_a_longer_one(index: Index, backend: str) -> None:
-    for query in QUERIES:
-        longest = index.search([query], 40)[0]
+def test_a_shorter_search_is_the_beginning_of_a_longer_one(
+    index: Index, folder: IndexFolder, backend: str
+) -> None:
+    for query in folder.queries(QUERIES):
+        longest = index.search(query, 40)
         for k in (1, 3, 7, 11, 20):
-            shorter = index.search([query], k)[0]
-            assert [score for _, score in shorter] == [score for _, score in longest[:k]]
+            shorter = index.search(query, k)
+            assert shorter.scores.tolist() == longest.scores[:k].tolist()
             if backend not in ("HNSW32", "IVF4,SQ8"):  # which of equal passages they find is theirs
-                assert shorter == longest[:k], (query, k)
+                assert shorter.keys.tolist() == longest.keys[:k].tolist(), (query.text, k)
 
 
-def test_many_queries_are_answered_as_each_would_be(index: Index) -> None:
-    assert index.search(QUERIES, 10) == [index.search([query], 10)[0] for query in QUERIES]
-    assert index.search([], 10) == []
+def test_many_queries_are_answered_as_each_would_be(index: Index, folder: IndexFolder) -> None:
+    together = index.search_many(folder.queries(QUERIES), 10)
+    alone = [search(folder, index, text, 10) for text in QUERIES]
+    assert list(map(pairs, together)) == list(map(pairs, alone))
+    assert index.search_many([], 10) == []
 
 
-def test_one_search_twice_is_one_result(index: Index) -> None:
-    assert index.search(QUERIES, 30) == index.search(QUERIES, 30)
+def test_one_search_twice_is_one_result(index: Index, folder: IndexFolder) -> None:
+    for query in folder.queries(QUERIES):
+        assert pairs(index.search(query, 30)) == pairs(index.search(query, 30))
 
 
 def test_k_beyond_the_collection_gives_all_there_is(index: Index, folder: IndexFolder) -> None:
-    ranking = index.search(["hospital"], 10**9)[0]
-    assert 15 <= len(ranking) <= len(folder)
+    assert 15 <= len(search(folder, index, "hospital", 10**9).keys) <= len(folder)
 
 
-def test_score_is_what_search_gave(index: Index) -> None:
-    for query, ranking in zip(QUERIES, index.search(QUERIES, 40), strict=True):
-        ids = [id_ for id_, _ in ranking]
-        scores = index.score(query, ids)
+def test_score_is_what_search_gave(index: Index, folder: IndexFolder) -> None:
+    for query in folder.queries(QUERIES):
+        keys, given = index.search(query, 40)
+        scores = index.score(query, keys)
         assert scores.dtype == np.float64
-        assert scores.tolist() == [score for _, score in ranking]
-        assert index.score(query, ids[::-1]).tolist() == scores.tolist()[::-1]
-    assert index.score("hospital", []).tolist() == []
+        assert scores.tolist() == given.tolist()
+        assert index.score(query, keys[::-1]).tolist() == given.tolist()[::-1]
+        assert index.score(query, keys[:0]).tolist() == []
 
 
-def test_a_score_asked_for_alone_is_the_same(index: Index) -> None:
-    ranking = index.search(["bread near lima"], 10)[0]
-    for id_, score in ranking:
-        assert index.score("bread near lima", [id_]).tolist() == [score]
+def test_a_score_asked_for_alone_is_the_same(index: Index, folder: IndexFolder) -> None:
+    query = folder.queries(["bread near lima"])[0]
+    found = index.search(query, 10)
+    for place, score in enumerate(found.scores.tolist()):
+        assert index.score(query, found.keys[place : place + 1]).tolist() == [score]
 
 
-def test_bounds_are_not_exceeded_and_do_not_depend_on_the_hits(index: Index) -> None:
-    for query in [*QUERIES, "number000 number001", "walnut walnut walnut"]:
+def test_bounds_are_not_exceeded_and_do_not_depend_on_the_hits(
+    index: Index, folder: IndexFolder
+) -> None:
+    for query in folder.queries([*QUERIES, "number000 number001", "walnut walnut walnut"]):
         low, high = index.bounds(query)
         assert low < high
-        ranking = index.search([query], 200)[0]
-        assert all(score <= high for _, score in ranking)
+        assert (index.search(query, 200).scores <= high).all()
         assert index.bounds(query) == (low, high)
 
 
 def test_only_documents_of_the_languages_asked_for_are_found(
     index: Index, folder: IndexFolder
 ) -> None:
-    where = Where(frozenset(["cs"]))
-    ranking = index.search(["hospital near prague"], 200, where)[0]
-    assert ranking
-    assert set(folder.languages_of([id_ for id_, _ in ranking])) == {"cs"}
-    both = index.search(["hospital near prague"], 200, Where(frozenset(["cs", "en"])))[0]
-    assert both == index.search(["hospital near prague"], 200)[0]
-    assert index.search(["hospital"], 10, Where(frozenset(["bn"]))) == [[]]
+    query = folder.queries(["hospital near prague"])[0]
+    found = index.search(query, 200, Where(frozenset(["cs"])))
+    assert len(found.keys)
+    assert set(folder.languages_of(found.keys).tolist()) == {"cs"}
+    both = index.search(query, 200, Where(frozenset(["cs", "en"])))
+    assert pairs(both) == pairs(index.search(query, 200))
+    assert pairs(index.search(query, 10, Where(frozenset(["bn"])))) == []
 
 
 def test_a_filter_changes_no_score_and_no_order(index: Index, folder: IndexFolder) -> None:
-    everything = index.search(["hospital near prague"], 200)[0]
-    langs = folder.languages_of([id_ for id_, _ in everything])
-    expected = [hit for hit, lang in zip(everything, langs, strict=True) if lang == "cs"]
-    assert index.search(["hospital near prague"], 200, Where(frozenset(["cs"])))[0] == expected
+    query = folder.queries(["hospital near prague"])[0]
+    everything = index.search(query, 200)
+    czech = folder.languages_of(everything.keys) == "cs"
+    found = index.search(query, 200, Where(frozenset(["cs"])))
+    assert pairs(found) == pairs(Candidates(everything.keys[czech], everything.scores[czech]))
 
 
 def test_only_documents_with_the_field_values_asked_for_are_found(
     index: Index, folder: IndexFolder
 ) -> None:
-    ranking = index.search(["hospital"], 200, Where(frozenset(), {"place": "lima"}))[0]
-    found = folder.documents(folder.document_of([id_ for id_, _ in ranking]))
-    assert ranking
-    assert {document.fields["place"] for document in found.values()} == {"lima"}
-    both = Where(frozenset(["cs"]), {"place": "lima"})
-    ids = folder.document_of([id_ for id_, _ in index.search(["hospital"], 200, both)[0]])
-    assert {d.lang for d in folder.documents(ids).values()} <= {"cs"}
-    assert index.search(["hospital"], 9, Where(frozenset(), {"place": "nowhere"})) == [[]]
-    assert index.search(["hospital"], 9, Where(frozenset(), {"colour": "red"})) == [[]]
+    query = folder.queries(["hospital"])[0]
+    found = index.search(query, 200, Where(frozenset(), {"place": "lima"}))
+    assert len(found.keys)
+    assert {document.fields["place"] for document, _ in folder.fetch(found.keys)} == {"lima"}
+    both = index.search(query, 200, Where(frozenset(["cs"]), {"place": "lima"}))
+    assert {document.lang for document, _ in folder.fetch(both.keys)} <= {"cs"}
+    assert pairs(index.search(query, 9, Where(frozenset(), {"place": "nowhere"}))) == []
+    assert pairs(index.search(query, 9, Where(frozenset(), {"colour": "red"}))) == []
 
 
-def test_a_query_without_words_finds_nothing(index: Index) -> None:
-    assert index.search(["", "  "], 5) == [[], []]
+def test_a_query_without_words_finds_nothing(index: Index, folder: IndexFolder) -> None:
+    assert [pairs(found) for found in index.search_many(folder.queries(["", "  "]), 5)] == [[], []]
 
 
 def test_deleted_documents_are_never_found(backend: str, tmp_path: Path) -> None:
@@ -187,12 +206,12 @@ def test_deleted_documents_are_never_found(backend: str, tmp_path: Path) -> None
     delete_documents(tmp_path / "index", DELETED)
     folder = IndexFolder.open(tmp_path / "index")
     index = side(folder, backend)
-    for query in ["castle castle near vienna", "identical twin text", "number001", "number009"]:
+    texts = ["castle castle near vienna", "identical twin text", "number001", "number009"]
+    for query in folder.queries(texts):
         for where in (None, Where(frozenset(["en", "cs"]))):
-            ids = folder.document_of([id_ for id_, _ in index.search([query], 500, where)[0]])
-            assert not set(ids) & set(DELETED)
-    twins = folder.document_of([id_ for id_, _ in index.search(["identical twin text"], 11)[0]])
-    assert len(twins) == 11
+            assert not set(ids_of(folder, index.search(query, 500, where))) & set(DELETED)
+    twins = search(folder, index, "identical twin text", 11)
+    assert len(ids_of(folder, twins)) == 11
     folder.close()
 
 
@@ -203,9 +222,10 @@ def test_an_index_of_which_everything_was_deleted_finds_nothing(
     delete_documents(tmp_path / "index", [document.id for document in documents()])
     folder = IndexFolder.open(tmp_path / "index")
     index = side(folder, backend)
-    assert index.search(["hospital", "twin"], 5) == [[], []]
-    assert index.search(["hospital"], 5, Where(frozenset(["en"]))) == [[]]
-    low, high = index.bounds("hospital")
+    queries = folder.queries(["hospital", "twin"])
+    for where in (None, Where(frozenset(["en"]))):
+        assert [pairs(found) for found in index.search_many(queries, 5, where)] == [[], []]
+    low, high = index.bounds(queries[0])
     assert low <= high
     assert len(folder) == 0
     folder.close()
@@ -219,11 +239,11 @@ def test_neighbours_refuse_to_give_none(folder: IndexFolder) -> None:
 def test_tantivy_and_rank_bm25_agree_on_short_passages(tmp_path: Path) -> None:
     lucene = built(tmp_path / "tantivy", "tantivy")
     reference = built(tmp_path / "reference", "rank_bm25")
-    for query in QUERIES:
-        theirs = reference.lexical.search([query], 200)[0]
-        ours = lucene.lexical.search([query], 200)[0]
-        assert [id_ for id_, _ in ours] == [id_ for id_, _ in theirs], query
-        assert np.allclose([s for _, s in ours], [s for _, s in theirs], rtol=2e-3), query
+    for query in lucene.queries(QUERIES):
+        theirs = reference.lexical.search(query, 200)
+        ours = lucene.lexical.search(query, 200)
+        assert ours.keys.tolist() == theirs.keys.tolist(), query.text
+        assert np.allclose(ours.scores, theirs.scores, rtol=2e-3), query.text
         assert lucene.lexical.bounds(query) == pytest.approx(reference.lexical.bounds(query))
     lucene.close()
     reference.close()
@@ -237,9 +257,9 @@ def test_an_index_of_product_codes_opens_again_and_finds_a_passage_by_its_words(
     dense = DenseSettings(factory=factory, probes=4)
     build_index(tmp_path / "i", documents, HashEncoder(16), dense=dense)
     folder = IndexFolder.open(tmp_path / "i")
-    found = folder.dense.search([documents[123].text], 5)[0]
-    assert folder.document_of([found[0][0]]) == ["d123"]
-    assert found[0][1] == pytest.approx(1.0, abs=1e-5)
+    found = search(folder, folder.dense, documents[123].text, 5)
+    assert ids_of(folder, found)[0] == "d123"
+    assert found.scores[0] == pytest.approx(1.0, abs=1e-5)
     assert verify(tmp_path / "i") == []
 
 

@@ -427,7 +427,7 @@ def test_terms_and_texts_that_look_like_programs_are_only_texts(tmp_path: Path) 
     build(tmp_path, items)
     assert verify(tmp_path) == []
     reader = Retriever.open(tmp_path, CountingEncoder(), device="cpu")
-    assert reader.folder.documents([item.id for item in items]) == by_id(items)
+    assert reader.collection.documents([item.id for item in items]) == by_id(items)
     for query in [*texts, "field:value", 'words:"a" OR *:*', "documents"]:
         try:
             for hit in reader.search(query, 5, "lexical"):
@@ -435,5 +435,5 @@ def test_terms_and_texts_that_look_like_programs_are_only_texts(tmp_path: Path) 
         except TandemError as error:
             assert "no word to search for" in str(error)
     delete_documents(tmp_path, [items[0].id])
-    assert sorted(reader.folder.document_ids()) == sorted(item.id for item in items)
+    assert sorted(reader.collection.document_ids()) == sorted(item.id for item in items)
     assert json.loads((tmp_path / MANIFEST).read_text("utf-8"))["documents"] == 4

@@ -13,7 +13,7 @@ from configs.errors import IndexFolderError
 from indexer.build import build_index
 from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document, Hit
-from retriever import pool
+from indexer.search import pool
 from retriever.retriever import Retriever
 
 QUERIES = ["river castle", "bread in prague", "zzz", "castle 7"]
@@ -52,7 +52,7 @@ def test_one_core_and_two_find_the_same_whichever_side_is_slower(
     alone = [seen(retriever.search(query)) for query in QUERIES]
     monkeypatch.setattr(pool, "cores", lambda: 2)
     if slower != "neither":
-        side = getattr(retriever.folder, slower)
+        side = getattr(retriever.collection, slower)
         monkeypatch.setattr(side, "search", slow(side.search))
     assert [seen(retriever.search(query)) for query in QUERIES] == alone
 
@@ -74,7 +74,7 @@ def test_an_error_of_either_side_is_the_error_of_the_search(
         raise IndexFolderError("a damaged file")
 
     monkeypatch.setattr(pool, "cores", lambda: 2)
-    monkeypatch.setattr(getattr(retriever.folder, side), "search", broken)
+    monkeypatch.setattr(getattr(retriever.collection, side), "search", broken)
     with pytest.raises(IndexFolderError, match="a damaged file"):
         retriever.search("river castle")
     monkeypatch.undo()

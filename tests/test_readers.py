@@ -41,7 +41,7 @@ while not end.exists() or moves == 0:
         assert mode != "lexical" or hits[0].document.id == "d1", hits
         queries += 1
 reader.refresh()
-print(moves, queries, len(reader.folder), flush=True)
+print(moves, queries, len(reader.collection), flush=True)
 """
 
 HOLDER = """
@@ -99,7 +99,7 @@ def search_under_changes(path: Path, rounds: int) -> None:
                 hits = shared.search("number1", 3, "lexical")
                 assert [h.document.id for h in hits] == ["d1"], hits
                 assert hits[0].document == document(1)
-                found = shared.folder.documents(["d1", "d3", "d5"])
+                found = shared.collection.documents(["d1", "d3", "d5"])
                 assert found == by_id([document(1), document(3), document(5)])
                 asked[place] += 1
                 if place == 0:
@@ -127,7 +127,7 @@ def search_under_changes(path: Path, rounds: int) -> None:
     assert queries >= 3
     assert size == len(state)
     shared.refresh()
-    assert shared.folder.manifest.generation == read_manifest(path).generation
+    assert shared.collection.facts.generation == read_manifest(path).generation
     assert problems(path, state) == []
 
 
@@ -150,7 +150,7 @@ def test_a_reader_stays_on_its_commit_until_it_moves(tmp_path: Path) -> None:
     # The files of its commit are gone from the folder, and it still answers from them.
     assert [hit.document.id for hit in reader.search("number1", 3, "lexical")] == ["d1"]
     assert reader.search("number50", 3, "lexical") == []
-    assert reader.folder.documents(["d1"]) == by_id([document(1)])
+    assert reader.collection.documents(["d1"]) == by_id([document(1)])
     assert reader.refresh()
     assert reader.search("number1", 3, "lexical") == []
     assert [hit.document.id for hit in reader.search("number50", 3, "lexical")] == ["d50"]

@@ -110,7 +110,7 @@ def test_dareczech_precision_through_an_index_by_hand(tmp_path: Path, retriever:
         for n, (query, name, label) in enumerate(rows, start=1)
     ]
     file.write_text("\n".join(["ID\tquery\turl\tdoc\ttitle\tlabel", *lines]) + "\n", "utf-8")
-    known = join_index(read_judgments(file), retriever.folder)
+    known = join_index(read_judgments(file), retriever.collection)
     # numbers are no ids here and addresses are: the index calls the document "bread"
     assert known.judgments.qrels == {
         "q1": {"bread": 4, "dough": 2, "engine": 3},
@@ -129,19 +129,21 @@ def test_dareczech_precision_through_an_index_by_hand(tmp_path: Path, retriever:
 
 
 def test_few_unknown_documents_are_counted_and_many_are_refused(retriever: Retriever) -> None:
-    known = join_index(judged(qrels={"q1": {"bread": 1, "ghost": 1}}), retriever.folder, limit=0.5)
+    known = join_index(
+        judged(qrels={"q1": {"bread": 1, "ghost": 1}}), retriever.collection, limit=0.5
+    )
     assert known.notes == (
         "1 of 2 judged documents are not in the index ('ghost'); they count as not found",
     )
     assert known.documents.keys() == {"bread"}
     with pytest.raises(DocumentError, match=r"1 of 2 judged.*--max-unknown"):
-        join_index(judged(qrels={"q1": {"bread": 1, "ghost": 1}}), retriever.folder, limit=0.4)
+        join_index(judged(qrels={"q1": {"bread": 1, "ghost": 1}}), retriever.collection, limit=0.4)
     with pytest.raises(DocumentError, match="none of its 1 judged documents is in the index"):
-        join_index(judged(qrels={"q1": {"ghost": 1}}), retriever.folder, limit=1.0)
+        join_index(judged(qrels={"q1": {"ghost": 1}}), retriever.collection, limit=1.0)
 
 
 def test_runs_of_something_else_are_refused(retriever: Retriever) -> None:
-    folder = retriever.folder
+    folder = retriever.collection
     with pytest.raises(DocumentError, match="none of the 2 judged queries"):
         check_run({"other": [("bread", 1.0)]}, judged(), "r", folder)
     with pytest.raises(DocumentError, match="looks like a run from another index"):

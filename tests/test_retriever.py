@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from index_world import folder_of
 
 from configs.errors import ConfigError, IndexFolderError
 from configs.settings import FusionSettings, PassageSettings, SearchSettings
@@ -46,7 +47,7 @@ def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
     build_index(path, DOCUMENTS, HashEncoder(), model="hash", passages=settings)
     opened = Retriever.open(path)
     yield opened
-    opened.folder.close()
+    opened.collection.close()
 
 
 def ids(hits: list) -> list[str]:  # type: ignore[type-arg]
@@ -91,12 +92,12 @@ def test_the_shares_of_the_parts_sum_to_the_score(
 
 def test_a_part_has_the_score_and_rank_of_its_own_side(retriever: Retriever) -> None:
     hits = retriever.search("nemocnice v Praze", 5)
-    passage = retriever.folder.passages(["cs-1"])["cs-1"][0]
+    folder = folder_of(retriever)
+    passage = folder.passages(["cs-1"])["cs-1"][:1]
+    query = folder.queries(["nemocnice v Praze"])[0]
     part = next(hit for hit in hits if hit.document.id == "cs-1").parts
-    assert part["dense"].score == retriever.folder.dense.score("nemocnice v Praze", [passage])[0]
-    assert (
-        part["lexical"].score == retriever.folder.lexical.score("nemocnice v Praze", [passage])[0]
-    )
+    assert part["dense"].score == folder.dense.score(query, passage)[0]
+    assert part["lexical"].score == folder.lexical.score(query, passage)[0]
     assert part["lexical"].rank == 1
 
 
@@ -260,7 +261,7 @@ def test_a_cross_language_answer_does_not_lose_its_place_to_same_language_noise(
     assert ids(retriever.search(query, 1, "lexical"))[0].startswith("noise")
     assert ids(retriever.search(query, 1, "dense")) == ["answer"]
     assert ids(retriever.search(query, 3))[0] == "answer"
-    retriever.folder.close()
+    retriever.collection.close()
 
 
 class Blind(HashEncoder):
@@ -282,7 +283,7 @@ def test_a_document_is_found_by_its_words_where_meaning_knows_nothing_of_them(
     retriever = Retriever.open(tmp_path / "index", Blind())
     assert ids(retriever.search("xk4711 drehmoment", 1)) == ["de-1"]
     assert retriever.search("xk4711 drehmoment", 1, "dense")[0].document.id != "de-1"
-    retriever.folder.close()
+    retriever.collection.close()
 
 
 @pytest.mark.parametrize("pool", [1, 10, 100])
@@ -321,7 +322,7 @@ def test_an_index_of_another_encoder_is_refused(tmp_path: Path) -> None:
 
 def test_settings_can_be_changed_over_the_same_open_index(retriever: Retriever) -> None:
     dense = retriever.with_settings(dataclasses.replace(retriever.settings, mode="dense", k=3))
-    assert dense.folder is retriever.folder
+    assert dense.collection is retriever.collection
     hits = dense.search("walnut")
     assert len(hits) == 3
     assert set(hits[0].parts) == {"dense"}
@@ -335,5 +336,5 @@ def test_refresh_moves_to_an_index_that_was_built_again_with_another_encoder(
     retriever = Retriever.open(tmp_path / "i")
     build_index(tmp_path / "i", documents, HashEncoder(32), overwrite=True)
     assert retriever.refresh()
-    assert retriever.folder.encoder.dim == 32
+    assert retriever.collection.encoder.dim == 32
     assert retriever.search("tiger", k=1)[0].document.id == "a"

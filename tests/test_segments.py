@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from configs.errors import IndexFolderError
+from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document
 from indexer.search.lexical import LexicalIndex, LexicalWriter
+from indexer.search.query import prepared
 from indexer.storage.manifest import SegmentEntry
 from indexer.storage.segments import merge_tail
 from indexer.storage.store import PASSAGE, SegmentWriter, Store, content_hash
@@ -184,14 +186,7 @@ def test_the_words_of_a_build_are_one_segment(tmp_path: Path) -> None:
     for row in range(2000):
         writer.add(row, str(row), "en", {}, Analysis(f"word w{row}", f"word w{row}"))
     writer.finish()
-    index = LexicalIndex(tmp_path / "words", ["en"], 0.3)
+    index = LexicalIndex(tmp_path / "words")
     assert len(index) == 2000 and len(list((tmp_path / "words").glob("*.idx"))) == 1
-    assert [row for row, _ in index.search(["w7"], 3)[0]] == ["7"]
-
-
-def test_rows_of_one_language_have_one_number(tmp_path: Path, entries: list[SegmentEntry]) -> None:
-    folders = [tmp_path / entry.folder for entry in entries]
-    counts = [(entry.documents, entry.passages) for entry in entries]
-    store = Store(folders, counts, DIM, np.zeros(6, np.bool_))
-    numbers = store.languages_of(np.array([0, 1, 2, 3])).tolist()  # en, en, cs, en
-    assert numbers[0] == numbers[1] == numbers[3] != numbers[2]
+    query = prepared(["w7"], HashEncoder(), ["en"])[0]
+    assert index.search(query, 3).keys.tolist() == [7]

@@ -13,8 +13,6 @@ import pytest
 
 import tandem
 from eval import cli_similarity
-from eval.speed import search_latency
-from indexer.schema import Mode
 
 COMMANDS = cli_similarity.__all__
 
@@ -240,23 +238,6 @@ def test_speed_of_documents_and_of_an_index(
     assert code == 1 and "blank.txt:2: a query without text" in err
     code, _, err = run(capsys, "speed", "--encoder", "hash")
     assert code == 1 and "nothing to measure" in err
-
-
-def test_no_mode_is_timed_on_what_another_has_searched(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: dict[str, list[str]] = {}
-
-    def noted(retriever: Any, queries: list[str], mode: Mode, k: int, steps: Any = None) -> Any:
-        asked[mode] = list(queries)
-        return search_latency(retriever, queries, mode, k, steps)
-
-    monkeypatch.setattr("eval.speed.search_latency", noted)
-    documents = write(tmp_path / "d.jsonl", json.dumps({"id": "1", "text": "one text"}))
-    queries = write(tmp_path / "q.txt", "alpha", "beta")
-    as_json(capsys, "speed", "--documents", documents, "--queries", queries, "--encoder", "hash")
-    texts = [query for queries in asked.values() for query in queries]
-    assert len(texts) == len(set(texts)) == 6  # a search remembers what it made of a query's text
 
 
 def test_an_index_names_its_encoder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from configs.errors import DocumentError
 from configs.settings import FusionSettings, SearchSettings
-from eval.ranking.remembered_sides import remembering
+from eval.ranking.remembered_pools import RememberedPools
 from eval.ranking.tuning import Candidate, Method, candidates, choose, folds_of, settings_of, tune
 from indexer.build import build_index
 from indexer.encoders.opening import HashEncoder
@@ -42,12 +42,12 @@ def test_folds_hold_every_query_once_and_spread_the_languages() -> None:
     assert folds_of(languages, seed=1) != folds
 
 
-def test_sides_that_remember_give_the_same_rankings(tmp_path: Path) -> None:
+def test_pools_that_are_remembered_give_the_same_rankings(tmp_path: Path) -> None:
     texts = ("bread from flour", "an engine and its fuel", "bread and fuel")
     documents = [Document(f"d{n}", text, "", "", "en") for n, text in enumerate(texts)]
     build_index(tmp_path / "index", documents, HashEncoder(64))
     plain = Retriever.open(tmp_path / "index")
-    kept = Retriever(remembering(plain.folder))
+    kept = Retriever(RememberedPools(plain.collection))
     queries = ["bread", "fuel", "bread"]
     methods: tuple[Method, ...] = ("interleave", "minmax", "rrf", "interleave")
     for method in methods:
@@ -57,7 +57,7 @@ def test_sides_that_remember_give_the_same_rankings(tmp_path: Path) -> None:
         assert (
             ours.score("fuel", ["d0", "d1"]).tolist() == theirs.score("fuel", ["d0", "d1"]).tolist()
         )
-    assert kept.folder.document_of(["0"]) == plain.folder.document_of(["0"])
+    assert list(kept.collection.document_ids()) == ["d0", "d1", "d2"]
 
 
 def test_too_few_queries_are_refused() -> None:

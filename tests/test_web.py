@@ -18,7 +18,7 @@ from configs.errors import BackendError, ConfigError, DocumentError, TandemError
 from configs.settings import SearchSettings
 from indexer.build import add_documents, build_index
 from indexer.encoders.opening import HashEncoder
-from indexer.schema import Document, Hit, Part, Passage
+from indexer.schema import Document, Hit, Part, Passage, SignalName
 from retriever.retriever import Retriever
 from webui.app import create_app
 from webui.hit_view import direction, excerpt, heading, hit_view, number, source
@@ -278,7 +278,7 @@ def test_small_readings() -> None:
 
 def test_a_share_below_nothing_takes_no_room_in_the_bar() -> None:
     document = Document("i", "some text", "", "", "en")
-    parts = {"dense": Part(0.1, 7, -0.2), "lexical": Part(9.0, 1, 0.3)}
+    parts: dict[SignalName, Part] = {"dense": Part(0.1, 7, -0.2), "lexical": Part(9.0, 1, 0.3)}
     hit = Hit(document, Passage("i", 0, "some text", 0, 9), 0.1, 1, parts)
     shown = hit_view(hit, "text", None)
     assert [(part.side, part.share, part.percent) for part in shown.parts] == [
@@ -430,7 +430,7 @@ class Away(Retriever):
 
 
 def test_a_service_that_is_away_is_503_and_comes_back(index: Path) -> None:
-    retriever = Away(Retriever.open(index).folder)
+    retriever = Away(Retriever.open(index).collection)
     client = create_app(retriever).test_client()
     retriever.failure = BackendError("Elasticsearch does not answer at localhost:9200; start it")
     shown = client.get("/?q=hospital")
@@ -447,7 +447,7 @@ def test_a_service_that_is_away_is_503_and_comes_back(index: Path) -> None:
 
 
 def test_a_defect_is_logged_and_not_shown(index: Path, caplog: pytest.LogCaptureFixture) -> None:
-    retriever = Away(Retriever.open(index).folder)
+    retriever = Away(Retriever.open(index).collection)
     client = create_app(retriever).test_client()
     retriever.failure = ZeroDivisionError("secret detail")
     for address in ("/?q=hospital", "/api/v1/search?q=hospital"):
@@ -492,7 +492,7 @@ def test_a_newer_commit_is_looked_for_at_most_once_a_second(index: Path) -> None
             return super().refresh()
 
     now = 100.0
-    retriever = Counting(Retriever.open(index).folder)
+    retriever = Counting(Retriever.open(index).collection)
     live = Live(retriever, lambda: None, interval=1.0, clock=lambda: now)
     looks = []
     for now in (100.0, 100.9, 101.0, 101.5, 101.9, 102.1):  # noqa: B007 (the clock reads it)

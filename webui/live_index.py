@@ -71,7 +71,7 @@ class Live:
         self._clock = clock
         self._refreshing = threading.Lock()
         self._refreshed = clock()
-        self._facts: tuple[object, Facts] | None = None  # with the manifest they are of
+        self._facts: tuple[object, Facts] | None = None  # with the collection's own
         self._examples: tuple[Facts, tuple[Document, ...]] | None = None
         self._probed: float | None = None
 
@@ -96,20 +96,20 @@ class Live:
 
     def facts(self) -> Facts:
         """What the open index holds."""
-        manifest = self._retriever.folder.manifest
+        found = self._retriever.collection.facts
         kept = self._facts
-        if kept is None or kept[0] is not manifest:
-            held = sorted(manifest.languages.items(), key=lambda item: (-item[1], item[0]))
+        if kept is None or kept[0] is not found:
+            held = sorted(found.languages.items(), key=lambda item: (-item[1], item[0]))
             facts = Facts(
-                generation=manifest.generation,
-                documents=manifest.documents,
-                passages=manifest.passages,
-                encoder=manifest.encoder.name,
+                generation=found.generation,
+                documents=found.documents,
+                passages=found.passages,
+                encoder=found.encoder,
                 languages=tuple(
                     Language(code, languages.name(code), n) for code, n in held if code and n
                 ),
             )
-            kept = self._facts = manifest, facts
+            kept = self._facts = found, facts
         return kept[1]
 
     def search(self, asked: Asked) -> Found:
@@ -123,7 +123,7 @@ class Live:
 
     def document(self, document_id: str) -> Document | None:
         """A document by its id; None when the index has none."""
-        return self._retriever.folder.documents([document_id]).get(document_id)
+        return self._retriever.collection.documents([document_id]).get(document_id)
 
     def ready(self) -> None:
         """Answer a real search, unless one was answered lately. Raises what the retriever raises."""
@@ -151,9 +151,9 @@ class Live:
 
     def _choose(self) -> Iterator[Document]:
         """Documents with a title fit to be a query: one of each large language, then any."""
-        folder = self._retriever.folder
-        ids = list(islice(folder.document_ids(), LOOKED_AT))
-        documents = folder.documents(ids)
+        collection = self._retriever.collection
+        ids = list(islice(collection.document_ids(), LOOKED_AT))
+        documents = collection.documents(ids)
         fit = [
             documents[id] for id in ids if id in documents and 8 <= len(documents[id].title) <= 70
         ]

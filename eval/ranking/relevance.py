@@ -21,7 +21,7 @@ from eval.ranking.metrics import SEZNAM, Measure, measure_run, parse_measures, s
 from indexer.schema import Document, Mode, Ranking
 
 if TYPE_CHECKING:
-    from indexer.folder import IndexFolder
+    from indexer.schema import Collection
     from retriever.retriever import Retriever
 
 __all__ = [
@@ -109,7 +109,7 @@ def rerank(
 
 def join_index(
     judgments: Judgments,
-    folder: IndexFolder,
+    collection: Collection,
     limit: float = 0.1,
     disagreeing: dareczech.Disagreeing = "refuse",
 ) -> Known:
@@ -120,9 +120,9 @@ def join_index(
     and stay in the qrels, where they count as not found.
     """
     if judgments.records:
-        judgments = _join_records(judgments, folder, disagreeing)
+        judgments = _join_records(judgments, collection, disagreeing)
     wanted = sorted({name for grades in judgments.qrels.values() for name in grades})
-    documents = folder.documents(wanted)
+    documents = collection.documents(wanted)
     missing = [name for name in wanted if name not in documents]
     if not missing:
         return Known(judgments, documents, ())
@@ -142,11 +142,11 @@ def join_index(
 
 
 def _join_records(
-    judgments: Judgments, folder: IndexFolder, disagreeing: dareczech.Disagreeing
+    judgments: Judgments, collection: Collection, disagreeing: dareczech.Disagreeing
 ) -> Judgments:
     names = {name for record in judgments.records for name in (record.id, record.url) if name}
-    known = folder.documents(sorted(names)).keys()
-    urls = {} if known else _addresses(folder, {record.url for record in judgments.records})
+    known = collection.documents(sorted(names)).keys()
+    urls = {} if known else _addresses(collection, {record.url for record in judgments.records})
     records, column = dareczech.join(judgments.records, known, urls)
     if records == list(judgments.records):
         return judgments
@@ -155,19 +155,19 @@ def _join_records(
     return replace(joined, notes=(*judgments.notes, note, *joined.notes))
 
 
-def _addresses(folder: IndexFolder, wanted: set[str]) -> dict[str, str]:
+def _addresses(collection: Collection, wanted: set[str]) -> dict[str, str]:
     """url -> document id, for the wanted urls."""
     found: dict[str, str] = {}
-    ids = folder.document_ids()
+    ids = collection.document_ids()
     while batch := list(itertools.islice(ids, 4096)):
-        for document in folder.documents(batch).values():
+        for document in collection.documents(batch).values():
             if document.url in wanted:
                 found.setdefault(document.url, document.id)
     return found
 
 
 def check_run(
-    run: Run, judgments: Judgments, source: str, folder: IndexFolder | None, limit: float = 0.1
+    run: Run, judgments: Judgments, source: str, collection: Collection | None, limit: float = 0.1
 ) -> tuple[str, ...]:
     """Notes on a run read from a file: queries it lacks, ids that nobody knows.
 
@@ -181,8 +181,8 @@ def check_run(
             f"{', '.join(map(repr, list(run)[:3]))}); is it a run of other queries?"
         )
     listed = {name for query in shared for name, _ in run[query]}
-    if folder is not None:
-        missing = sorted(listed - folder.documents(sorted(listed)).keys())
+    if collection is not None:
+        missing = sorted(listed - collection.documents(sorted(listed)).keys())
         if len(missing) > limit * len(listed):
             raise DocumentError(
                 f"{source}: {len(missing)} of its {len(listed)} documents are not in the index "

@@ -61,17 +61,12 @@ class Sentences:
 
     def ids(self, places: NDArray[np.int64]) -> list[str]:
         """The document id of each sentence."""
-        return self.folder.document_of([str(row) for row in self.rows[places].tolist()])
+        return self.folder.ids(self.folder.documents_of(self.rows[places]))
 
     def texts(self, places: NDArray[np.int64]) -> list[str]:
         """The text of each sentence, on one line."""
-        ids = self.ids(places)
-        documents = self.folder.documents(list(dict.fromkeys(ids)))
-        records = self.folder.store.passages[self.rows[places]]
-        return [
-            " ".join(documents[id_].text[int(record["start"]) : int(record["end"])].split())
-            for id_, record in zip(ids, records, strict=True)
-        ]
+        found = self.folder.fetch(self.rows[places])
+        return [" ".join(passage.text.split()) for _, passage in found]
 
 
 def live_sentences(folder: IndexFolder) -> Sentences:
@@ -86,7 +81,7 @@ def with_factory(sentences: Sentences, factory: str, file: Path) -> Sentences:
     """The same sentences behind another kind of FAISS index, written to `file`."""
     store = sentences.folder.store
     write_ann(file, store, factory)
-    dense = DenseIndex(store, sentences.folder.encoder, factory, file, len(store))
+    dense = DenseIndex(store, factory, file, len(store))
     return dataclasses.replace(sentences, dense=dense)
 
 

@@ -126,6 +126,10 @@ class StaticEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._tokenized(texts)]
 
+    def tokens(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """The token numbers of each text, in the order of the text: rows of `table`."""
+        return [np.frombuffer(ids, np.int32) for ids in self._ids(texts)]
+
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
         if not self._pays(texts):
             return self._vectors(_rows(self._ids(texts)))

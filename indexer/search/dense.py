@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ConfigError, IndexFolderError
-from indexer.schema import Encoder, Matrix, Ranking, Where
+from indexer.schema import Bounds, Candidates, Keys, Matrix, Query, Scores, Where
 from indexer.storage.store import Store
 from indexer.threads import faiss
 
@@ -42,7 +41,6 @@ _RESCORED_CODES = 6  # of product codes, which are coarser
 #     100,000: within 0.28 0.983, 36%, 50%; 0.30 0.987, 47%, 50%
 # An encoder whose cosines lie closer together reads more lists, never too few.
 _GAP = 0.30
-_REMEMBERED = 256  # query vectors kept, so that search and score encode a query once
 _DIGITS = 6
 _reading = threading.Lock()  # FAISS's limit on sizes is one for the process
 _GPU_MOST = 2048  # neighbours a GPU index can give; it knows no filters either
@@ -183,12 +181,11 @@ def _quicker(index: Any) -> None:
 
 
 class DenseIndex:
-    """Cosine over passages; ids are row numbers as strings. Satisfies `indexer.schema.Index`."""
+    """Cosine over passages; keys are row numbers. Satisfies `indexer.schema.Index`."""
 
     def __init__(
         self,
         store: Store,
-        encoder: Encoder,
         factory: str = "Flat",
         file: Path | None = None,
         covered: int = 0,
@@ -199,10 +196,8 @@ class DenseIndex:
         self.factory = factory
         self.probes = probes or default_probes(factory)
         self._store = store
-        self._encoder = encoder
         self._covered = covered if file is not None else 0
         self._background = background
-        self._known: OrderedDict[str, Matrix] = OrderedDict()
         self._lock = threading.Lock()
         self._masks: dict[object, NDArray[np.bool_] | None] = {}
         self._ann = read_ann(file, store.dim, covered, factory) if file is not None else None
@@ -211,50 +206,33 @@ class DenseIndex:
 
     # -- queries -------------------------------------------------------------------------------
 
-    def encode(self, queries: Sequence[str]) -> Matrix:
-        """(len(queries), dim); a query's vector is remembered for a while."""
-        with self._lock:
-            missing = list(dict.fromkeys(q for q in queries if q not in self._known))
-        if not missing and len(queries) == 1:
-            return self._known[queries[0]]
-        fresh = (
-            dict(zip(missing, self._encoder.encode(missing, kind="query"), strict=True))
-            if missing
-            else {}
-        )
-        with self._lock:
-            rows = [fresh[q] if q in fresh else self._known[q][0] for q in queries]
-            for query, vector in fresh.items():
-                self._known[query] = vector[None, :]
-            while len(self._known) > _REMEMBERED + len(queries):
-                self._known.popitem(last=False)
-        return np.stack(rows) if rows else np.zeros((0, self._store.dim), np.float32)
+    def search(self, query: Query, k: int, where: Where | None = None) -> Candidates:
+        return self.search_many([query], k, where)[0]
 
-    def search(self, queries: Sequence[str], k: int, where: Where | None = None) -> list[Ranking]:
-        vectors = self.encode(queries)
+    def search_many(
+        self, queries: Sequence[Query], k: int, where: Where | None = None
+    ) -> list[Candidates]:
+        vectors = self._vectors([query.vector for query in queries])
         scores, rows = self.neighbours(vectors, k, where)
-        rankings: list[Ranking] = []
-        for vector, mine, found in zip(vectors, scores, rows, strict=True):
-            known = found >= 0
-            if not known.any() or not vector.any():
-                rankings.append([])
-                continue
-            pairs = zip(map(str, found[known].tolist()), mine[known].tolist(), strict=True)
-            rankings.append(list(pairs))
-        return rankings
+        found = []
+        for vector, mine, near in zip(vectors, scores, rows, strict=True):
+            known = near >= 0 if vector.any() else np.zeros(len(near), np.bool_)
+            found.append(Candidates(near[known], mine[known]))
+        return found
 
-    def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]:
-        vector = self.encode([query])[0]
-        rows = np.array([int(id_) for id_ in ids], np.int64)
-        return self._exact_scores(vector, rows)
+    def score(self, query: Query, keys: Keys) -> Scores:
+        return self._exact_scores(query.vector, keys)
 
-    def bounds(self, query: str) -> tuple[float, float]:
+    def bounds(self, query: Query) -> Bounds:
         """(the mean cosine of a query and passages unrelated to it, 1)."""
         return self._background, 1.0
 
-    def vectors(self, ids: Sequence[str]) -> Matrix:
+    def vectors(self, keys: Keys) -> Matrix:
         """The vectors of these passages, as stored."""
-        return self._store.take(np.array([int(id_) for id_ in ids], np.int64))
+        return self._store.take(keys)
+
+    def _vectors(self, vectors: Sequence[NDArray[np.float32]]) -> Matrix:
+        return np.stack(vectors) if vectors else np.zeros((0, self._store.dim), np.float32)
 
     # -- rows ----------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ commit's folder is the one before it, hard-linked, with new files beside: the ol
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import os
 import shutil
@@ -18,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
-from indexer.schema import Ranking, Where
-from indexer.text import languages
-from indexer.text.analysis import Analysis, weighted_terms
+from indexer.schema import Bounds, Candidates, Keys, Query, Scores, Term, Where
+from indexer.text.analysis import Analysis
 
-__all__ = ["K1", "LexicalIndex", "LexicalWriter", "likely"]
+__all__ = ["K1", "LexicalIndex", "LexicalWriter"]
 
 K1 = 1.2  # tantivy's own, and b = 0.75
 # Bytes that a thread of tantivy's writer may fill before it writes a segment; taken as they are needed. A
@@ -48,22 +45,6 @@ def _schema() -> Any:
             stream, stored=False, tokenizer_name="whitespace", index_option="freq"
         )
     return builder.build()
-
-
-def likely(query: str, langs: Collection[str]) -> list[str]:
-    """The languages of an index that a query may be in: whose stems to look for."""
-    if len(langs) <= 1:
-        return list(langs)
-    chances = languages.distribution(query, langs)
-    top = max(chances.values(), default=0.0)
-    return [lang for lang in langs if chances.get(lang, 0.0) >= 0.2 * top] or list(langs)[:1]
-
-
-@functools.lru_cache(1024)  # searching, scoring and bounds ask for the same query
-def _terms(
-    query: str, langs: tuple[str, ...], word_weight: float
-) -> tuple[tuple[str, str, float], ...]:
-    return tuple(weighted_terms(query, likely(query, langs), word_weight))
 
 
 class LexicalWriter:
@@ -149,9 +130,9 @@ def _writable(folder: Path, owner: object) -> str:
 
 
 class LexicalIndex:
-    """BM25 over passages; ids are row numbers as strings. Satisfies `indexer.schema.Index`."""
+    """BM25 over passages; keys are row numbers. Satisfies `indexer.schema.Index`."""
 
-    def __init__(self, folder: Path, langs: Sequence[str], word_weight: float) -> None:
+    def __init__(self, folder: Path) -> None:
         import tantivy
 
         self._tantivy = tantivy
@@ -164,18 +145,12 @@ class LexicalIndex:
                 self._index = tantivy.Index.open(_writable(folder, self))
             self._schema = self._index.schema
             self._searcher = self._index.searcher()
-        self._langs = tuple(langs)
-        self._word_weight = word_weight
 
     def __len__(self) -> int:
         """Passages that can be found."""
         return int(self._searcher.num_docs)
 
-    def _terms(self, query: str) -> tuple[tuple[str, str, float], ...]:
-        """(stream, term, weight) of the query."""
-        return _terms(query, self._langs, self._word_weight)
-
-    def _query(self, terms: Sequence[tuple[str, str, float]]) -> Any:
+    def _query(self, terms: Sequence[Term]) -> Any:
         build = self._tantivy.Query
         should = self._tantivy.Occur.Should
         clauses = []
@@ -212,14 +187,10 @@ class LexicalIndex:
             for (score, _), row in zip(hits, rows, strict=True)
         ]
 
-    def search(self, queries: Sequence[str], k: int, where: Where | None = None) -> list[Ranking]:
-        return [self._search(query, k, where) for query in queries]
-
-    def _search(self, query: str, k: int, where: Where | None) -> Ranking:
-        terms = self._terms(query)
-        if not terms or not self._searcher.num_docs:
-            return []
-        prepared = self._filtered(self._query(terms), where)
+    def search(self, query: Query, k: int, where: Where | None = None) -> Candidates:
+        if not query.terms or not self._searcher.num_docs:
+            return Candidates(np.zeros(0, np.int64), np.zeros(0))
+        prepared = self._filtered(self._query(query.terms), where)
         limit = min(k + 16, self._searcher.num_docs)  # room for ties at the border
         found = self._run(prepared, limit)
         while len(found) == limit < min(self._searcher.num_docs, 8 * k + 128) and (
@@ -228,20 +199,27 @@ class LexicalIndex:
             limit = min(limit * 2, self._searcher.num_docs)
             found = self._run(prepared, limit)
         found.sort(key=lambda hit: (-hit[0], hit[1]))
-        return [(str(row), score) for score, row in found[:k]]
+        return Candidates(
+            np.array([row for _, row in found[:k]], np.int64),
+            np.array([score for score, _ in found[:k]]),
+        )
 
-    def score(self, query: str, ids: Sequence[str]) -> NDArray[np.float64]:
-        terms = self._terms(query)
-        scores = np.zeros(len(ids))
-        if not terms or not ids:
-            return scores
+    def search_many(
+        self, queries: Sequence[Query], k: int, where: Where | None = None
+    ) -> list[Candidates]:
+        return [self.search(query, k, where) for query in queries]
+
+    def score(self, query: Query, keys: Keys) -> Scores:
+        if not query.terms or not len(keys):
+            return np.zeros(len(keys))
+        rows = keys.tolist()
         must, should = self._tantivy.Occur.Must, self._tantivy.Occur.Should
-        only = self._any("row", [int(id_) for id_ in ids])
-        prepared = self._tantivy.Query.boolean_query([(must, only), (should, self._query(terms))])
-        found = {row: score for score, row in self._run(prepared, len(ids))}
-        return np.array([found.get(int(id_), 0.0) for id_ in ids])
+        wanted = [(must, self._any("row", rows)), (should, self._query(query.terms))]
+        prepared = self._tantivy.Query.boolean_query(wanted)
+        found = {row: score for score, row in self._run(prepared, len(rows))}
+        return np.array([found.get(row, 0.0) for row in rows])
 
-    def bounds(self, query: str) -> tuple[float, float]:
+    def bounds(self, query: Query) -> Bounds:
         """(0, the BM25 that no passage can exceed): the sum of weight x idf x (k1 + 1) over the terms.
 
         Words that the index does not hold count with the idf of a word seen nowhere, so that a query
@@ -250,7 +228,7 @@ class LexicalIndex:
         documents = self._searcher.num_docs
         total = 0.0
         with _damage():
-            for stream, term, weight in self._terms(query):
+            for stream, term, weight in query.terms:
                 n = self._searcher.doc_freq(stream, term)
                 total += weight * math.log1p((max(documents, n) - n + 0.5) / (n + 0.5)) * (K1 + 1)
         return 0.0, total

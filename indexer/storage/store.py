@@ -238,11 +238,6 @@ class Store:
         except IndexError as error:
             raise _damaged(str(error)) from error
 
-    def languages_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """A number for the language of each row, the same for the same language."""
-        letters = self.passages["lang"][rows].view(np.uint8).reshape(len(rows), -1)
-        return letters @ (256 ** np.arange(letters.shape[1]))
-
     def _segment(self, number: int) -> int:
         return int(np.searchsorted(self.document_bases, number, side="right")) - 1
 

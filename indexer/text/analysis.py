@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.schema import Term
 from indexer.text.word_cache import INSIDE, JOINED, LONGEST, Pieces, Rows, cut, kinds, portions
 
 __all__ = [
@@ -264,10 +265,8 @@ def query_terms(query: str, langs: Collection[str]) -> tuple[list[str], list[str
     return list(words), list(stems)
 
 
-def weighted_terms(
-    query: str, langs: Collection[str], word_weight: float
-) -> list[tuple[str, str, float]]:
-    """(stream, term, weight) of everything to look for, each term of a stream once.
+def weighted_terms(query: str, langs: Collection[str], word_weight: float) -> list[Term]:
+    """Everything to look for, each term of a stream once.
 
     A stem weighs 1 and a word as written `word_weight`, times how often the query has it. Where the
     stream of words holds bigrams, and that of stems single characters, it is the other way round.
@@ -279,7 +278,7 @@ def weighted_terms(
             for term, count in collections.Counter(text.split()).items():
                 counts[stream, term] = max(count, counts.get((stream, term), 0))
     return [
-        (stream, term, count * (1.0 if (stream == "words") == _unspaced(term) else word_weight))
+        Term(stream, term, count * (1.0 if (stream == "words") == _unspaced(term) else word_weight))
         for (stream, term), count in counts.items()
     ]
 

@@ -308,23 +308,19 @@ def _normalised(
 
 
 def distribution(text: str, among: Collection[str] = ()) -> dict[str, float]:
-    """P(language | text) over all languages, those of `among` preferred. Sums to 1.
+    """P(language | text) over all languages, those of `among` preferred; languages of a thousandth or less are left out.
 
     The probabilities are py3langid's, tempered by the length of the text; a language outside `among`
     (the languages of an index) needs twenty times the evidence or more.
     """
-    return dict(_distribution(text[:_READ].strip(), frozenset(among)))
-
-
-@functools.lru_cache(1024)  # both sides and the fusion of a search ask for the same query
-def _distribution(head: str, among: frozenset[str]) -> dict[str, float]:
+    head = text[:_READ].strip()
     if not any(map(str.isalpha, head)):
         return {code: 1 / len(among) for code in among} if among else {}
     code = _by_script(head)
     if code is not None:
         return {code: 1.0}
 
-    labels, prior = _prior(among)
+    labels, prior = _prior(frozenset(among))
     chances = _chances([head])[0].astype(np.float64)
     weighted = chances * prior
     weighted /= math.fsum(weighted.tolist())

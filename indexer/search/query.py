@@ -1,0 +1,100 @@
+"""A query, prepared once for everything that asks about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.schema import Encoder, Matrix, Term, TokenEncoder
+from indexer.text import languages
+from indexer.text.analysis import weighted_terms
+
+__all__ = ["PreparedQuery", "prepared"]
+
+
+def prepared(
+    texts: Sequence[str], encoder: Encoder, index_languages: Sequence[str], word_weight: float = 1.0
+) -> list[PreparedQuery]:
+    """A query for each text; the first vector that is needed encodes all of them in one call.
+
+    `index_languages`: those of the documents; `word_weight`: of a word as written, where its stem has 1.
+    """
+    vectors = _Vectors(texts, encoder)
+    return [PreparedQuery(text, vectors, tuple(index_languages), word_weight) for text in texts]
+
+
+class _Vectors:
+    """The vectors of queries that came together: encoded in one call, when the first is needed."""
+
+    def __init__(self, texts: Sequence[str], encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        self._matrix: Matrix | None = None
+
+    def of(self, text: str) -> NDArray[np.float32]:
+        if self._matrix is None:
+            self._matrix = self.encoder.encode(list(self._rows), kind="query")
+        vector: NDArray[np.float32] = self._matrix[self._rows[text]]
+        return vector
+
+
+class PreparedQuery:
+    """Satisfies `indexer.schema.Query`; made by `prepared`.
+
+    Two threads may use one: at worst a part is made twice, and alike.
+    """
+
+    def __init__(
+        self, text: str, vectors: _Vectors, index_languages: tuple[str, ...], word_weight: float
+    ) -> None:
+        self.text = text
+        self._vectors = vectors
+        self._index_languages = index_languages
+        self._word_weight = word_weight
+        self._languages: Mapping[str, float] | None = None
+        self._likely: tuple[str, ...] | None = None
+        self._terms: Sequence[Term] | None = None
+        self._tokens: NDArray[np.int32] | None = None
+
+    @property
+    def languages(self) -> Mapping[str, float]:
+        if self._languages is None:
+            self._languages = languages.distribution(self.text, self._index_languages)
+        return self._languages
+
+    @property
+    def likely(self) -> tuple[str, ...]:
+        if self._likely is None:
+            self._likely = self._find_likely()
+        return self._likely
+
+    def _find_likely(self) -> tuple[str, ...]:
+        """The languages of the index at least a fifth as probable as the most probable language."""
+        known = self._index_languages
+        if len(known) <= 1:
+            return known
+        top = max(self.languages.values(), default=0.0)
+        found = [lang for lang in known if self.languages.get(lang, 0.0) >= 0.2 * top]
+        return tuple(found) or known[:1]
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        if self._terms is None:
+            self._terms = weighted_terms(self.text, self.likely, self._word_weight)
+        return self._terms
+
+    @property
+    def tokens(self) -> NDArray[np.int32]:
+        if self._tokens is None:
+            encoder = self._vectors.encoder
+            if isinstance(encoder, TokenEncoder):
+                self._tokens = encoder.tokens([self.text])[0]
+            else:
+                self._tokens = np.zeros(0, np.int32)
+        return self._tokens
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        return self._vectors.of(self.text)
