@@ -10,7 +10,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,17 +97,50 @@ class OwnFields:
 
 def is_running(value: str) -> bool:
     """Whether a value is running text: several words, or many letters of a script without spaces."""
-    if value.startswith(("http://", "https://")):
+    if len(value) < 2 * _RUNNING or value.startswith(("http://", "https://")):
         return False
     if len(value.split(None, _RUNNING)) >= _RUNNING:
         return True
-    return sum(c.isalpha() and c > "\u0e00" for c in value[:200]) >= 3 * _RUNNING
+    return (
+        not value.isascii()
+        and sum(c.isalpha() and c > "\u0e00" for c in value[:200]) >= 3 * _RUNNING
+    )
 
 
 @functools.lru_cache(4096)
 def plain(name: str) -> str:
     """A name of a field as names are compared."""
     return name.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the names of a record are for: each a tuple of names as written, the first with a value is taken."""
+
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+    """One a text that is put together."""
+    urls: tuple[str, ...]
+    langs: tuple[str, ...]
+
+
+@functools.lru_cache(256)  # the records of a file have few different sets of names
+def _layout(written: tuple[str, ...], columns: Columns) -> _Layout:
+    names: dict[str, str] = {}  # as compared -> as written
+    for name in written:
+        names.setdefault(plain(name), name)
+
+    def among(wanted: Sequence[str]) -> tuple[str, ...]:
+        return tuple(names[name] for name in wanted if name in names)
+
+    return _Layout(
+        among((plain(columns.id),) if columns.id else ID_NAMES),
+        among((plain(columns.title),) if columns.title else TITLE_NAMES),
+        tuple(among((plain(name),)) for name in columns.texts) or (among(TEXT_NAMES),),
+        among(URL_NAMES),
+        among(LANG_NAMES),
+    )
 
 
 def document_of(
@@ -118,12 +151,9 @@ def document_of(
     `id_` is used where the record has none. Raises ValueError with what is wrong and the cure.
     """
     own.seen.update(record)
-    names: dict[str, str] = {}  # as compared -> as written
-    for name in record:
-        names.setdefault(plain(name), name)
+    layout = _layout(tuple(record), columns)
     taken: set[str] = set()
-
-    key = _chosen(record, names, (plain(columns.id),) if columns.id else ID_NAMES, taken, True)
+    key = _chosen(record, layout.ids, taken, objects=True)
     if key is None and not id_:
         raise ValueError(f"no id; one of {', '.join(ID_NAMES)} is expected")
     if key is not None:
@@ -131,29 +161,25 @@ def document_of(
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValueError(f"{key} must be a string or a whole number, not {value!r:.40}")
         id_ = str(value).strip()
-    title = _text_of(
-        record,
-        _chosen(record, names, (plain(columns.title),) if columns.title else TITLE_NAMES, taken),
-    )
-    if columns.texts:
-        keys = [_chosen(record, names, (plain(name),), taken) for name in columns.texts]
-        text = "\n\n".join(filter(None, (_text_of(record, k) for k in keys)))
-    else:
-        text = _text_of(record, _chosen(record, names, TEXT_NAMES, taken))
-    url = _text_of(record, _chosen(record, names, URL_NAMES, taken))
-    lang, tag_key = "", _chosen(record, names, LANG_NAMES, taken)
-    if tag_key is not None:
-        tag = _text_of(record, tag_key)
-        lang = language_code(tag)
-        if lang not in languages.NAMES and tag_key.lower() != "lang":
-            taken.discard(tag_key)  # "language: Middle High German" is kept as a field
+    title = _text_of(record, _chosen(record, layout.titles, taken))
+    texts = [_text_of(record, _chosen(record, names, taken)) for names in layout.texts]
+    text = "\n\n".join(filter(None, texts)) if len(texts) > 1 else texts[0]
+    url = _text_of(record, _chosen(record, layout.urls, taken))
+    lang, key = "", _chosen(record, layout.langs, taken)
+    if key is not None:
+        lang = language_code(_text_of(record, key))
+        if lang not in languages.NAMES and key.lower() != "lang":
+            taken.discard(key)  # "language: Middle High German" is kept as a field
             lang = ""
-    fields = own_fields({name: value for name, value in record.items() if name not in taken})
-    if not text.strip() and not title.strip() and fields and not columns.texts:
+    fields = {}
+    if len(taken) < len(record):
+        fields = own_fields({name: v for name, v in record.items() if name not in taken})
+        own.note(fields)
+    if not title.strip() and not text.strip() and fields and not columns.texts:
         raise ValueError(
-            f"title and text are empty; name the field that holds the text: --text-field NAME, of {', '.join(list(fields)[:10])}"
+            "title and text are empty; name the field that holds the text: --text-field NAME, "
+            f"of {', '.join(list(fields)[:10])}"
         )
-    own.note(fields)
     return Document(id_, text, title, url, lang, fields, place)
 
 
@@ -165,26 +191,21 @@ def language_code(tag: str) -> str:
 
 
 def _chosen(
-    record: Mapping[str, Any],
-    names: Mapping[str, str],
-    wanted: Collection[str],
-    taken: set[str],
-    objects: bool = False,
+    record: Mapping[str, Any], names: Sequence[str], taken: set[str], objects: bool = False
 ) -> str | None:
-    """The first of these fields that has a value, as the record writes it; it is then taken.
+    """The first of these fields that has a value; it is then taken.
 
     One that is an object is no text, and passed over unless `objects` says otherwise.
     """
-    for name in wanted:
-        written = names.get(name)
-        if written is not None and written not in taken and record[written] not in _EMPTY:
-            value = record[written]
-            if isinstance(value, dict) and not objects:
-                continue
-            if isinstance(value, str) and not value.strip():
-                continue
-            taken.add(written)
-            return written
+    for name in names:
+        value = record[name]
+        if isinstance(value, str):
+            if value and not value.isspace() and name not in taken:
+                taken.add(name)
+                return name
+        elif value is not None and value != [] and (objects or not isinstance(value, dict)):
+            taken.add(name)
+            return name
     return None
 
 
@@ -192,11 +213,11 @@ def _text_of(record: Mapping[str, Any], name: str | None) -> str:
     if name is None:
         return ""
     value = record[name]
+    if isinstance(value, str):
+        return value
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return "\n\n".join(value)  # paragraphs
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string, not {type(value).__name__}")
-    return value
+    raise ValueError(f"{name} must be a string, not {type(value).__name__}")
 
 
 def own_fields(values: Mapping[str, Any]) -> dict[str, str]:
@@ -218,11 +239,10 @@ def own_fields(values: Mapping[str, Any]) -> dict[str, str]:
             continue
         if isinstance(value, datetime.date | datetime.time):  # TOML has them
             value = value.isoformat()
-        if isinstance(value, str):
-            if value.strip():
-                fields[str(name).strip()] = value.strip()
-        else:
-            fields[str(name).strip()] = json.dumps(value, ensure_ascii=False, default=str)
+        if not isinstance(value, str):
+            value = json.dumps(value, ensure_ascii=False, default=str)
+        if value := value.strip():
+            fields[str(name).strip()] = value
     return fields
 
 
