@@ -27,7 +27,7 @@ from eval.cli_options import (
 from eval.cli_relevance import check_task, describe, show
 
 if TYPE_CHECKING:
-    from eval.formats.topics import Query
+    from eval.formats.topics import Topic
     from eval.ranking.systems import Spec
     from indexer.schema import Ranking
     from retriever.retriever import Retriever
@@ -200,7 +200,7 @@ def churn(
             click.echo(pipes([f"overlap@{k}", "RBO", "query", "text"], rows))
 
 
-def _text(asked: Mapping[str, Query], query: str) -> str:
+def _text(asked: Mapping[str, Topic], query: str) -> str:
     return asked[query].text[:70] if query in asked else ""
 
 
@@ -208,7 +208,7 @@ def _run(
     spec: Spec,
     name: str,
     shared: Retriever | None,
-    asked: Mapping[str, Query],
+    asked: Mapping[str, Topic],
     depth: int,
     config: str | None,
     changes: tuple[str, ...],

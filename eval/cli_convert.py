@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from configs.errors import DocumentError
-from eval.cli_options import disagreeing_option, say
+from eval.cli_options import allow_missing_option, disagreeing_option, say
 
 __all__ = ["convert"]
 
@@ -30,6 +30,7 @@ __all__ = ["convert"]
     metavar="FILE",
     help="JSON lines of the documents, for the corpus of a BEIR folder.",
 )
+@allow_missing_option
 @disagreeing_option
 def convert(
     judgments: str,
@@ -37,6 +38,7 @@ def convert(
     form: str,
     queries: str | None,
     documents: str | None,
+    allow_missing: bool,
     disagreeing: str,
 ) -> None:
     """Judgments from one format to another.
@@ -51,6 +53,7 @@ def convert(
     found = read_judgments(
         Path(judgments),
         Path(queries) if queries else None,
+        allow_missing=allow_missing,
         disagreeing=disagreeing,  # type: ignore[arg-type]  # click has checked it
     )
     place = Path(out)

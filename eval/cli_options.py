@@ -17,7 +17,7 @@ from configs.options import config_options
 
 if TYPE_CHECKING:
     from eval.formats.judgments import Judgments
-    from eval.formats.topics import Query
+    from eval.formats.topics import Topic
     from eval.ranking.relevance import Known, Task
     from eval.ranking.report import Report
     from eval.ranking.systems import Spec
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Asked",
     "Bench",
+    "allow_missing_option",
     "counter",
     "disagreeing_option",
     "judgment_facts",
@@ -56,6 +57,7 @@ class Asked:
     depth: int
     relevant_from: int | None
     max_unknown: float
+    allow_missing: bool
     disagreeing: str
     config: str | None
     changes: tuple[str, ...]
@@ -72,9 +74,18 @@ def disagreeing_option(command: F) -> F:
     )(command)
 
 
+def allow_missing_option(command: F) -> F:
+    """`--allow-missing`, as an argument of that name."""
+    return click.option(
+        "--allow-missing",
+        is_flag=True,
+        help="Leave out judged queries that have no text, and say so. Default: they are an error.",
+    )(command)
+
+
 def judgment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """JUDGMENTS, `-i`, `--queries`, `--task`, `-m`, `--depth`, `--relevant-from`, `--max-unknown`,
-    `--disagreeing`, `--config` and `--set`, as one argument `asked`.
+    `--allow-missing`, `--disagreeing`, `--config` and `--set`, as one argument `asked`.
     """
 
     @functools.wraps(command)
@@ -85,6 +96,7 @@ def judgment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options: tuple[Callable[[Any], Any], ...] = (
         config_options,
         disagreeing_option,
+        allow_missing_option,
         click.option(
             "--max-unknown",
             type=click.FloatRange(0, 1),
@@ -203,6 +215,7 @@ def open_bench(asked: Asked, retriever: Retriever | None) -> Bench:
         Path(asked.judgments),
         Path(asked.queries) if asked.queries else None,
         need_text=retriever is not None,
+        allow_missing=asked.allow_missing,
         disagreeing=disagreeing,
     )
     judgments = dataclasses.replace(judgments, lowest=asked.relevant_from or 0)
@@ -213,7 +226,7 @@ def open_bench(asked: Asked, retriever: Retriever | None) -> Bench:
     return Bench(judgments, known, retriever, languages_of(judgments.queries))
 
 
-def languages_of(queries: Mapping[str, Query]) -> dict[str, str]:
+def languages_of(queries: Mapping[str, Topic]) -> dict[str, str]:
     """Each query's language: as given, else detected; empty where it cannot be told."""
     from indexer.text import languages
 

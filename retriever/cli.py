@@ -6,16 +6,16 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from configs.errors import ConfigError, DocumentError
+from configs.errors import ConfigError
 from configs.options import config_options, index_option, json_option
 
 if TYPE_CHECKING:
     from indexer.schema import Hit, Mode
+    from indexer.text.topics import Topic
 
 __all__ = ["analyze", "search"]
 
@@ -51,7 +51,8 @@ _BATCH = 256  # queries of a file that are encoded together
 @click.option(
     "--queries",
     metavar="FILE",
-    help="Search every query of a file, one a line, or id TAB query; - is standard input.",
+    help="Search every query of a file: JSON lines (_id, text), id TAB query, or one a line; compressed or "
+    "not; - is standard input.",
 )
 @click.option("--explain", is_flag=True, help="Show each side's score, rank and share.")
 @json_option
@@ -106,13 +107,14 @@ def search(
     refused = 0
     for batch in _batches(queries):
         good = []
-        for name, text, place in batch:
+        for topic in batch:
             try:
-                retriever.check(text, mode, where)
-                good.append((name, text))
+                retriever.check(topic.text, mode, where)
+                good.append((topic.id, topic.text))
             except ConfigError as error:
                 refused += 1
-                click.echo(f"passed over: {place}: {error}", err=True)
+                place = "standard input" if queries == "-" else queries
+                click.echo(f"passed over: {place}:{topic.line}: {error}", err=True)
         found = retriever.search_many([text for _, text in good], k, mode, where)
         for (name, text), hits in zip(good, found, strict=True):
             for hit in hits:
@@ -143,30 +145,13 @@ def _found(hits: Sequence[Hit]) -> str:
     return "1 hit" if len(hits) == 1 else f"{len(hits)} hits"
 
 
-def _batches(source: str) -> Iterator[list[tuple[str, str, str]]]:
-    """(id, query, place) of each line of a file, in batches. DocumentError names a line without a query."""
-    if source != "-" and (Path(source).is_dir() or not Path(source).exists()):  # a pipe is fine
-        problem = "a folder, not a file" if Path(source).is_dir() else "no such file"
-        raise DocumentError(f"--queries {source}: {problem}")
-    place = "standard input" if source == "-" else source
-    with click.open_file(source, "rb") as lines:
-        numbered = enumerate(lines, 1)
-        while chunk := list(itertools.islice(numbered, _BATCH)):
-            yield [_query(line, number, place) for number, line in chunk if line.strip()]
+def _batches(source: str) -> Iterator[list[Topic]]:
+    """The queries of a file, in batches."""
+    from indexer.text.topics import read_topics
 
-
-def _query(line: bytes, number: int, place: str) -> tuple[str, str, str]:
-    """(id, query, place) of a line: a query, or an id, a tab and a query."""
-    try:
-        text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"{place}:{number}: no UTF-8 at byte {error.start + 1}") from error
-    name, tab, query = text.partition("\t")
-    if not tab:
-        return str(number), text, f"{place}:{number}"
-    if not query.strip():
-        raise DocumentError(f"{place}:{number}: the line has an id but no query")
-    return name, query, f"{place}:{number}"
+    topics = iter(read_topics(source).values())
+    while batch := list(itertools.islice(topics, _BATCH)):
+        yield batch
 
 
 def _record(hit: Hit, query: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -84,6 +85,27 @@ def test_queries_of_a_file(run: Command, index: Path, tmp_path: Path) -> None:
     (tmp_path / "q.tsv").write_text("q1\tnemocnice\nhospital\n")
     lines = run("search", "-i", index, "--queries", tmp_path / "q.tsv", "-k", 1).out.splitlines()
     assert [line.split("\t")[:3] for line in lines] == [["q1", "1", "cs-1"], ["2", "1", "en-1"]]
+
+
+def test_queries_are_read_as_eval_reads_them(run: Command, index: Path, tmp_path: Path) -> None:
+    lines = '{"_id": "a", "text": "nemocnice", "metadata": {}}\n{"_id": "b", "text": "hospital"}\n'
+    (tmp_path / "queries.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    found = run("search", "-i", index, "--queries", tmp_path / "queries.jsonl.gz", "-k", 1)
+    assert [line.split("\t")[:3] for line in found.out.splitlines()] == [
+        ["a", "1", "cs-1"],
+        ["b", "1", "en-1"],
+    ]
+    (tmp_path / "q.tsv").write_text("a\tnemocnice\tcs\nb\thospital\na\towl\n")
+    twice = run("search", "-i", index, "--queries", tmp_path / "q.tsv")
+    assert (twice.code, twice.out) == (1, "")
+    assert twice.err == (
+        f"Error: {tmp_path / 'q.tsv'}:3: the query id 'a' is used twice (first in line 1)\n"
+    )
+    (tmp_path / "q.tsv").write_text("a\t!?\nb\thospital\n")
+    refused = run("search", "-i", index, "--queries", tmp_path / "q.tsv", "-k", 1)
+    assert refused.code == 1
+    assert refused.out.startswith("b\t1\ten-1\t")
+    assert f"passed over: {tmp_path / 'q.tsv'}:1: the query '!?' has no word" in refused.err
 
 
 def test_queries_may_come_from_a_named_pipe(run: Command, index: Path, tmp_path: Path) -> None:

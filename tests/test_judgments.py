@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from configs.errors import DocumentError
 from eval.formats import beir, dareczech, trec
 from eval.formats.file_kinds import sniff
 from eval.formats.judgments import read_judgments
-from eval.formats.topics import Query, read_queries
+from eval.formats.topics import Topic, read_queries
 from eval.sentences.tables import lines
 from indexer.schema import Document
 
@@ -30,7 +31,7 @@ def test_qrels_become_grades_by_query_and_document(tmp_path: Path) -> None:
     queries = written(tmp_path, "q.tsv", "1\tfirst\tcs\n2\tsecond\n")
     found = read_judgments(path, queries)
     assert found.qrels == {"1": {"a": 2, "b": 0}, "2": {"a": 1}}
-    assert found.queries == {"1": Query("1", "first", "cs"), "2": Query("2", "second")}
+    assert found.queries == {"1": Topic("1", "first", "cs"), "2": Topic("2", "second")}
     assert (found.format, found.relevant_from) == ("trec", 1)
     assert found.checksums.keys() == {"qrels.txt", "q.tsv"}
 
@@ -56,7 +57,7 @@ def test_a_gzip_file_that_was_damaged_is_refused_in_a_line(tmp_path: Path) -> No
 def test_queries_beside_qrels_are_found(tmp_path: Path) -> None:
     path = written(tmp_path, "qrels.txt", "1 0 a 2\n")
     written(tmp_path, "queries.jsonl", '{"_id": "1", "text": "one", "lang": "de"}\n')
-    assert read_judgments(path).queries["1"] == Query("1", "one", "de")
+    assert read_judgments(path).queries["1"] == Topic("1", "one", "de")
 
 
 def test_queries_without_judgments_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_queries_without_judgments_are_left_out_and_counted(tmp_path: Path) -> N
 
 def test_a_beir_folder_is_read_back_as_written(tmp_path: Path) -> None:
     documents = [Document("a", "text", "title", "", "cs", {"year": "1999"}), Document("b", "only")]
-    queries = {"q": Query("q", "what?", "en")}
+    queries = {"q": Topic("q", "what?", "en")}
     beir.write_folder(tmp_path / "beir", documents, queries, {"q": {"a": 1, "b": 0}})
     found = read_judgments(tmp_path / "beir")
     assert (found.format, found.qrels, found.queries) == ("beir", {"q": {"a": 1, "b": 0}}, queries)
@@ -209,8 +210,14 @@ def test_judged_queries_need_a_text(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"none of its 2 queries has a text.*--queries"):
         read_judgments(path)
     queries = written(tmp_path, "q.tsv", "1\tone\n")
-    with pytest.raises(DocumentError, match="the judged query '2' has no text"):
+    with pytest.raises(
+        DocumentError, match=r"1 of 2 judged queries have no text \('2'\); .*--allow-"
+    ):
         read_judgments(path, queries)
+    for text in ("1\tone\n", "1\tone\n2\t \n"):
+        found = read_judgments(path, written(tmp_path, "q.tsv", text), allow_missing=True)
+        assert (found.qrels, found.queries) == ({"1": {"a": 1}}, {"1": Topic("1", "one")})
+        assert found.notes == ("1 judged queries have no text and were left out ('2')",)
     assert read_judgments(path, need_text=False).queries == {}
 
 
@@ -229,9 +236,17 @@ def test_bad_queries_are_refused(tmp_path: Path, text: str, message: str) -> Non
         read_queries(written(tmp_path, "q", text))
 
 
+def test_queries_may_be_compressed_in_any_way(tmp_path: Path) -> None:
+    text = b'{"_id": "1", "text": "one", "lang": "de"}\n'
+    for ending, packed in ((".xz", lzma.compress(text)), (".gz", gzip.compress(text))):
+        file = tmp_path / f"queries.jsonl{ending}"
+        file.write_bytes(packed)
+        assert read_queries(file) == {"1": Topic("1", "one", "de")}
+
+
 def test_plain_lines_are_queries_numbered_by_line(tmp_path: Path) -> None:
     found = read_queries(written(tmp_path, "q.txt", "first query\n\nsecond query\n"))
-    assert found == {"1": Query("1", "first query"), "3": Query("3", "second query")}
+    assert found == {"1": Topic("1", "first query"), "3": Topic("3", "second query")}
 
 
 def test_text_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from configs.errors import ConfigError, DocumentError
 from eval.formats.judgments import Judgments, read_judgments
-from eval.formats.topics import Query
+from eval.formats.topics import Topic
 from eval.ranking.comparison import compare, losses, table
 from eval.ranking.metrics import SEZNAM, parse_measures
 from eval.ranking.relevance import (
@@ -33,7 +33,7 @@ TEXTS = {
     "dough": "Dough of flour and water rises before bread is baked.",
     "engine": "An engine turns fuel into motion.",
 }
-QUERIES = {"q1": Query("q1", "bread from flour", "en"), "q2": Query("q2", "fuel engine", "en")}
+QUERIES = {"q1": Topic("q1", "bread from flour", "en"), "q2": Topic("q2", "fuel engine", "en")}
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_tasks_are_not_compared_with_each_other() -> None:
 
 def test_slices_by_hand() -> None:
     systems = [measured("a", BASE), measured("b", OTHER)]
-    queries = {"q1": Query("q1", "one two three"), "q2": Query("q2", "one")}
+    queries = {"q1": Topic("q1", "one two three"), "q2": Topic("q2", "one")}
     found = slices(
         systems,
         "RR",

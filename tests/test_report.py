@@ -11,7 +11,7 @@ import pytest
 
 from configs.errors import ConfigError
 from eval.formats.judgments import Judgments
-from eval.formats.topics import Query
+from eval.formats.topics import Topic
 from eval.ranking.metrics import parse_measures
 from eval.ranking.relevance import System, measure_system
 from eval.ranking.report import Measured, Report, as_json, make_report
@@ -21,7 +21,7 @@ from eval.ranking.report_markdown import as_markdown, pipes
 from indexer.schema import Document
 
 QRELS = {"q1": {"d1": 2, "d2": 0}, "q2": {"d3": 1}}
-QUERIES = {"q1": Query("q1", "first <b>query</b> & more", "en"), "q2": Query("q2", "سؤال", "ar")}
+QUERIES = {"q1": Topic("q1", "first <b>query</b> & more", "en"), "q2": Topic("q2", "سؤال", "ar")}
 DOCUMENTS = {
     "d1": Document("d1", "text", "A <script>title</script>", "", "en"),
     "d3": Document("d3", "long text " * 30, "", "", "cs"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from configs.errors import DocumentError
 from eval.formats.file_kinds import LOOKS
 from eval.formats.text_lines import json_lines
-from eval.formats.topics import Query
+from eval.formats.topics import Topic
 from indexer.schema import Document
 
 __all__ = ["BeirFiles", "find", "read_corpus", "write_folder", "write_queries"]
@@ -67,7 +67,7 @@ def read_corpus(path: Path) -> Iterator[Document]:
 def write_folder(
     folder: Path,
     documents: Iterable[Document],
-    queries: Mapping[str, Query],
+    queries: Mapping[str, Topic],
     qrels: Mapping[str, Mapping[str, int]],
 ) -> None:
     """Write the three parts; the split is called `test`."""
@@ -86,7 +86,7 @@ def write_folder(
                 file.write(f"{query_id}\t{document_id}\t{grade}\n")
 
 
-def write_queries(path: Path, queries: Mapping[str, Query]) -> None:
+def write_queries(path: Path, queries: Mapping[str, Topic]) -> None:
     """Write a `queries.jsonl`."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for query in queries.values():

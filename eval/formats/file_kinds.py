@@ -6,11 +6,11 @@ It guesses from shape alone; the readers check every line.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from configs.errors import DocumentError
+from indexer.text.compression import UNREADABLE, open_file
 
 __all__ = ["LOOKS", "expected", "sniff"]
 
@@ -65,13 +65,13 @@ def expected(wanted: str, path: Path) -> DocumentError:
 
 def _head(path: Path, size: int = 65536) -> bytes:
     """The first bytes, unpacked; a last half line is cut off."""
-    with path.open("rb") as file:
-        raw = file.read(size)
-    if raw.startswith(b"\x1f\x8b"):
-        try:
-            raw = zlib.decompressobj(31).decompress(raw, size)
-        except zlib.error:
-            return b"\0"  # gzip by name only: shown as binary
+    try:
+        with open_file(path) as file:
+            raw = file.read(size)
+    except PermissionError:
+        raise
+    except UNREADABLE:
+        return b"\0"  # compressed by name only, or damaged: shown as binary
     return raw[: raw.rfind(b"\n")] if len(raw) >= size and b"\n" in raw else raw
 
 

@@ -1,31 +1,26 @@
-"""Reading files of judgments line by line: gzip or plain, UTF-8, with the line number for errors."""
+"""Reading files of judgments line by line: compressed or plain, UTF-8, with the line number for errors."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from configs.errors import DocumentError
+from indexer.text.compression import UNREADABLE, open_file
 
 __all__ = ["checksum", "json_lines", "numbered_lines", "refuse"]
 
-GZIP = b"\x1f\x8b"
-
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text without its line end) of a UTF-8 file, gzip'd or not; blanks left out.
+    """(line number from 1, text without its line end) of a UTF-8 file, compressed or not; blanks left out.
 
     Only a line feed ends a line: a document may hold U+2028 or a form feed.
     """
     try:
-        with path.open("rb") as plain:
-            packed = plain.read(2) == GZIP
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        with open_file(path) as file:
             for number, raw in enumerate(file, start=1):
                 try:
                     text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
@@ -36,7 +31,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
                     ) from error
                 if text.strip():
                     yield number, text
-    except (OSError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         raise DocumentError(f"{path}: cannot be read: {error}") from error
 
 

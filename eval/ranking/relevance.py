@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from configs.errors import DocumentError
 from eval.formats import dareczech
 from eval.formats.judgments import Judgments, with_records
-from eval.formats.topics import Query
+from eval.formats.topics import Topic
 from eval.formats.trec import Run
 from eval.ranking.metrics import SEZNAM, Measure, measure_run, parse_measures, seznam_precision
 from indexer.schema import Document, Mode, Ranking
@@ -74,7 +74,7 @@ class Known:
 
 def retrieve(
     retriever: Retriever,
-    queries: Mapping[str, Query],
+    queries: Mapping[str, Topic],
     depth: int = 100,
     mode: Mode | None = None,
     progress: Progress = lambda done: None,
@@ -92,7 +92,7 @@ def retrieve(
 
 def rerank(
     retriever: Retriever,
-    queries: Mapping[str, Query],
+    queries: Mapping[str, Topic],
     judged: Mapping[str, Sequence[str]],
     mode: Mode | None = None,
     progress: Progress = lambda done: None,

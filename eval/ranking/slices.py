@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eval.formats.judgments import Qrels
-from eval.formats.topics import Query
+from eval.formats.topics import Topic
 from eval.ranking.relevance import System
 
 __all__ = ["Coverage", "Reach", "Slice", "Unjudged", "coverage", "reach", "slices", "unjudged"]
@@ -62,7 +62,7 @@ class Unjudged:
 def slices(
     systems: Sequence[System],
     measure: str,
-    queries: Mapping[str, Query],
+    queries: Mapping[str, Topic],
     languages: Mapping[str, str],
     relevant_languages: Mapping[str, frozenset[str]],
 ) -> list[Slice]:

@@ -5,18 +5,14 @@ Knows nothing of what a column means; each measure asks for the columns it needs
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
 import json
-import lzma
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from configs.errors import DocumentError
+from indexer.text.compression import UNREADABLE, open_file
 
 __all__ = ["DataFile", "Row", "data_file", "labels", "lines", "numbers", "read_rows", "stem"]
 
@@ -86,10 +82,10 @@ def read_rows(
 
 
 def lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text without its line end) of a plain, .gz, .xz or .bz2 file in UTF-8."""
+    """(line number from 1, text without its line end) of a plain or compressed file in UTF-8."""
     number = 0
     try:
-        with _opened(path) as file:
+        with open_file(path) as file:
             for raw in file:
                 number += 1
                 # only the line end goes: an empty last column of a TSV is a column
@@ -98,7 +94,7 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
         raise DocumentError(
             f"{path}:{number}: no UTF-8 at byte {error.start}; convert the file (iconv -t UTF-8)"
         ) from error
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except UNREADABLE as error:
         raise DocumentError(f"{path}: cannot be read: {error}") from error
 
 
@@ -143,18 +139,6 @@ def stem(path: str | Path) -> str:
     for ending in (".gz", ".xz", ".bz2", ".tsv", ".jsonl", ".txt", ".csv"):
         name = name.removesuffix(ending)
     return name
-
-
-def _opened(path: str | Path) -> IO[bytes]:
-    match Path(path).suffix:
-        case ".gz":
-            return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile is no IO to mypy
-        case ".xz":
-            return lzma.open(path, "rb")
-        case ".bz2":
-            return bz2.open(path, "rb")
-        case _:
-            return Path(path).open("rb")
 
 
 def _places(columns: Sequence[str]) -> list[int]:
