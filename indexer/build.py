@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +157,7 @@ def add_documents(
     documents: Iterable[Document],
     encoder: Encoder | None = None,
     *,
+    gone: Callable[[], Collection[str]] = tuple,
     on_reject: OnReject | None = None,
     progress: Progress | None = None,
     restart: bool = False,
@@ -165,7 +166,9 @@ def add_documents(
 ) -> Report:
     """Add documents to an index; one with a known id replaces it, an unchanged one is passed over.
 
-    Resumed when it was interrupted; `restart` discards what an interrupted build or add encoded.
+    `gone` is asked, when all documents were read, for ids to delete in the same commit; those that are not
+    in the index are passed over. Resumed when it was interrupted; `restart` discards what an interrupted
+    build or add encoded.
     """
     path = Path(path)
     stream = iter(documents)
@@ -176,10 +179,11 @@ def add_documents(
         contextlib.closing(IndexFolder.open(path, encoder, device)) as base,
     ):
         sweep(path, base.manifest, keep_journal=not restart)
-        if first is None:
+        if first is None and not gone():
             return Report(documents=base.manifest.documents, generation=base.manifest.generation)
         writer = _Writer(path, base.manifest, base.manifest, base, base.encoder, device)
-        return writer.run(itertools.chain([first], stream), on_reject, progress, workers)
+        documents = itertools.chain([] if first is None else [first], stream)
+        return writer.run(documents, on_reject, progress, workers, gone)
 
 
 def delete_documents(
@@ -356,9 +360,10 @@ class _Writer:
         on_reject: OnReject | None,
         progress: Progress | None,
         workers: int,
+        gone: Callable[[], Collection[str]] = tuple,
     ) -> Report:
         with self.abandoned_on_error():
-            return self._run(documents, on_reject, progress, workers)
+            return self._run(documents, on_reject, progress, workers, gone)
 
     def _run(
         self,
@@ -366,6 +371,7 @@ class _Writer:
         on_reject: OnReject | None,
         progress: Progress | None,
         workers: int,
+        gone: Callable[[], Collection[str]],
     ) -> Report:
         start = time.perf_counter()
         settings = self.template.passage_settings
@@ -393,7 +399,11 @@ class _Writer:
         finally:
             journal.close()
         segment.finish()
-        if segment.documents == 0 and not counts["replaced"]:
+        if self.base is not None:
+            for id_, (number, row, count, _) in self.base.store.find(list(gone())).items():
+                self.retire(id_, number, row, count)
+                counts["deleted"] += 1
+        if segment.documents == 0 and not counts["replaced"] and not counts["deleted"]:
             if self.lexical is not None:
                 self.lexical.abandon()
             if self.base is None:
@@ -628,6 +638,7 @@ class _Writer:
             added=counts["added"],
             replaced=counts["replaced"],
             unchanged=counts["unchanged"] + counts["repeated"],
+            deleted=counts["deleted"],
             rejected=counts["rejected"],
             passages=passages,
             encoded=counts["encoded"],

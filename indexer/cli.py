@@ -8,20 +8,22 @@ import functools
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from configs.options import config_options, json_option
+from configs.options import config_options, index_option, json_option
 from indexer.elastic.address import is_address, name_in
 
 if TYPE_CHECKING:
     from configs.settings import Settings
     from indexer.build import Report
     from indexer.schema import Document, Encoder
-    from indexer.text.rejects import RejectLog
+    from indexer.sync import SyncReport
+    from indexer.text.rejects import OnReject, RejectLog
     from indexer.text.sources import ReadNotes, ReadOptions
 
 __all__ = ["index"]
@@ -408,6 +410,147 @@ add.help = f"""Add documents to an index, or replace those whose id it has.
     A document that has not changed is passed over. Searches go on undisturbed and see the new documents at
     once when it is done: in a folder all of it is one commit. Into es://NAME, what an interrupted add
     has written stays, and the same command goes on from there."""
+
+
+@index.command(
+    epilog="Example: tandem index sync notes/ -i notes.index   or, until Ctrl-C: tandem index sync notes/ -i notes.index --watch"
+)
+@click.argument("folder", metavar="FOLDER")
+@index_option
+@click.option("--watch", is_flag=True, help="Go on, and follow every change until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1, 86_400),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --watch looks.",
+)
+@click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="Remove all documents of a folder that holds no file any more. Default: that is an error.",
+)
+@click.option(
+    "--encoder",
+    metavar="MODEL",
+    help="Of an index that is made now, as of `tandem index build`.  [default: default]",
+)
+@_read_options
+@json_option
+@config_options
+def sync(
+    folder: str,
+    index_path: str,
+    watch: bool,
+    every: float,
+    allow_empty: bool,
+    encoder: str | None,
+    read: ReadOptions,
+    as_json: bool,
+    config: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Keep an index in step with a folder: new, changed and removed files follow.
+
+    Files are compared by size and time with what the last run saw; only those that changed are read. The
+    index is made where there is none. Documents that came into it otherwise are left alone. What cannot be
+    read stands in INDEX/rejects.jsonl, and the exit code is then 1, until it is mended or removed.
+    """
+    from configs.errors import DocumentError, TandemError
+    from indexer.encoders.opening import named_encoder
+    from indexer.sync import sync_folder
+    from indexer.text.sources import ReadNotes
+
+    if not Path(folder).is_dir():
+        raise DocumentError(f"{folder}: no such folder")
+    if is_address(index_path):
+        raise click.UsageError(f"{index_path}: sync is for index folders")
+    settings = _loaded(config, changes, encoder)
+    opened: list[Encoder] = []  # once, however often the folder changes
+
+    def made(documents: Iterable[Document], on_reject: OnReject) -> Report:
+        from indexer.build import build_index
+
+        opened.append(_encoder(settings))
+        return build_index(
+            index_path,
+            documents,
+            opened[0],
+            model=_kept(settings.encoder.model),
+            query_prompt=settings.encoder.query_prompt,
+            passage_prompt=settings.encoder.passage_prompt,
+            passages=settings.passages,
+            lexical=settings.lexical,
+            dense=settings.dense,
+            on_reject=on_reject,
+            workers=_workers(),
+            device=settings.encoder.device,
+        )
+
+    def once(rejects: RejectLog, notes: ReadNotes) -> SyncReport:
+        return sync_folder(
+            index_path,
+            folder,
+            opened[0] if opened else named_encoder(settings.encoder),
+            options=read,
+            build=made,
+            allow_empty=allow_empty,
+            on_reject=rejects,
+            notes=notes,
+            workers=_workers(),
+            device=settings.encoder.device,
+        )
+
+    first = True
+    while True:
+        notes = ReadNotes()
+        try:
+            with _set_aside(index_path, False) as rejects:
+                report = once(rejects, notes)
+        except TandemError as error:
+            if not watch or first:
+                raise
+            _tell(f"Error: {error}; trying again")  # another writer, a drive that is away
+        else:
+            if first or report.commit is not None:
+                _tell_sync(report, notes, rejects, index_path, as_json)
+        if not watch:
+            click.get_current_context().exit(1 if rejects.count else 0)
+        first = False
+        time.sleep(every)
+
+
+def _tell_sync(
+    report: SyncReport, notes: ReadNotes, rejects: RejectLog, index_path: str, as_json: bool
+) -> None:
+    """A line for each run that changed something."""
+    files = {"read": report.read, "removed": report.removed, "unread": report.unchanged}
+    commit = {} if report.commit is None else dataclasses.asdict(report.commit)
+    if as_json:
+        click.echo(json.dumps({"files": files, **commit, "rejected": rejects.count}))
+    elif report.commit is None:
+        click.echo(f"{index_path}: in step; {_counted(report.unchanged, 'file')} as before")
+    else:
+        done = report.commit
+        parts = [
+            f"{n:,} {what}"
+            for what, n in (
+                ("added", done.added),
+                ("replaced", done.replaced),
+                ("deleted", done.deleted),
+            )
+            if n
+        ]
+        click.echo(
+            f"{index_path}: {_counted(report.read, 'file')} read, {report.removed:,} removed; documents: "
+            f"{', '.join(parts) or 'none changed'}; {done.documents:,} in all"
+        )
+    for line in notes.lines():
+        _tell(f"note: {line}")
+    if rejects.count:
+        _tell_rejects(rejects)
+        _tell(f"Error: {rejects.count:,} set aside in {rejects.path}")
 
 
 @index.command(

@@ -15,7 +15,7 @@ from typing import IO
 
 from configs.errors import DocumentError
 
-__all__ = ["UNKNOWN_TYPE", "OnReject", "Reject", "RejectLog"]
+__all__ = ["UNKNOWN_TYPE", "OnReject", "Reject", "RejectLog", "file_of"]
 
 UNKNOWN_TYPE = "unknown file type"
 """How the reason begins for a file whose name says that it is of no kind that is read."""
@@ -35,6 +35,13 @@ class Reject:
 
 
 OnReject = Callable[[Reject], None]
+
+
+def file_of(place: str) -> str:
+    """The file of a place: `a.csv` of `a.csv:3`."""
+    found = _PLACE.fullmatch(place)
+    assert found is not None, "the pattern takes any text"
+    return found[1]
 
 
 class RejectLog:

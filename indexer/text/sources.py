@@ -44,10 +44,12 @@ __all__ = [
     "OnReject",
     "ReadNotes",
     "ReadOptions",
+    "Reader",
     "Reject",
     "check_document",
     "count_bytes",
     "read_documents",
+    "read_file",
     "source_files",
 ]
 
@@ -124,7 +126,7 @@ def _some(names: Sequence[str], most: int = 3) -> str:
 
 
 @dataclass(slots=True)
-class _Reader:
+class Reader:
     """What every file of one reading is read with."""
 
     on_reject: OnReject
@@ -151,7 +153,7 @@ def read_documents(
     if options.encoding is not None:
         decoding.check_encoding(options.encoding)
     notes.decoding.encoding = options.encoding
-    reader = _Reader(on_reject, options.columns, notes)
+    reader = Reader(on_reject, options.columns, notes)
     listings = [source_files(source, options.ignore) for source in sources]  # before any is read
     for source, listing in zip(sources, listings, strict=True):
         notes.passed_over.update(listing.passed_over)
@@ -172,14 +174,14 @@ def count_bytes(sources: Sequence[str], ignore: Sequence[str] = ()) -> int:
     return sum(p.stat().st_size for source in sources for p in source_files(source, ignore).files)
 
 
-def source_files(source: str, ignore: Sequence[str] = ()) -> Listing:
+def source_files(source: str, ignore: Sequence[str] = (), may_be_empty: bool = False) -> Listing:
     """The files of one source. Raises DocumentError for one that does not exist or has nothing to read."""
     if source == "-":
         return Listing()
     path = Path(source)
     if path.is_dir():
         listing = list_folder(path, ignore)
-        if not listing.files:
+        if not listing.files and not may_be_empty:
             raise DocumentError(f"{source}: {_nothing(listing)}")
         return listing
     if not path.exists():
@@ -206,14 +208,14 @@ def _nothing(listing: Listing) -> str:
     )
 
 
-def _standard_input(stdin: IO[bytes] | None, reader: _Reader) -> Iterator[Document]:
+def _standard_input(stdin: IO[bytes] | None, reader: Reader) -> Iterator[Document]:
     raw: Any = stdin or sys.stdin.buffer
     stream = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
     yield from _json_lines(unpacked(stream), "standard input", reader)
 
 
 def read_file(
-    path: Path, root: str, reader: _Reader, progress: Callable[[int], None] | None = None
+    path: Path, root: str, reader: Reader, progress: Callable[[int], None] | None = None
 ) -> Iterator[Document]:
     """The documents of one file; its name below `root` is the id of a text file."""
     kind = kind_of(path)
@@ -239,7 +241,7 @@ def read_file(
 
 
 def _of_kind(
-    kind: str, stream: io.BufferedReader[Any], place: str, name: str, reader: _Reader
+    kind: str, stream: io.BufferedReader[Any], place: str, name: str, reader: Reader
 ) -> Iterator[Document]:
     if kind in TEXT_FILES:
         return _text_file(stream, place, name, kind, reader)
@@ -253,7 +255,7 @@ def _of_kind(
 # -- JSON ------------------------------------------------------------------------------------------
 
 
-def _json_lines(raw: io.BufferedReader[Any], place: str, reader: _Reader) -> Iterator[Document]:
+def _json_lines(raw: io.BufferedReader[Any], place: str, reader: Reader) -> Iterator[Document]:
     lines = decoding.lines(raw, place, reader.on_reject, reader.notes.decoding)
     for number, line in lines:
         if not line.strip():
@@ -274,7 +276,7 @@ def _json_lines(raw: io.BufferedReader[Any], place: str, reader: _Reader) -> Ite
         yield from _checked(record, at, reader)
 
 
-def _json_file(raw: io.BufferedReader[Any], place: str, reader: _Reader) -> Iterator[Document]:
+def _json_file(raw: io.BufferedReader[Any], place: str, reader: Reader) -> Iterator[Document]:
     """A .json file: JSON lines, or one array of objects, or one object over several lines."""
     head = raw.peek(1 << 16)[: 1 << 16].lstrip(b"\xef\xbb\xbf \t\r\n")
     first = head.partition(b"\n")[0].strip()
@@ -308,7 +310,7 @@ def _no_object(value: Any) -> str:
 
 
 def _checked(
-    record: dict[str, Any], place: str, reader: _Reader, id_: str = ""
+    record: dict[str, Any], place: str, reader: Reader, id_: str = ""
 ) -> Iterator[Document]:
     try:
         document = document_of(record, reader.columns, reader.notes.own, id_, place)
@@ -327,7 +329,7 @@ def _checked(
 
 
 def _table(
-    raw: io.BufferedReader[Any], place: str, name: str, kind: str, reader: _Reader
+    raw: io.BufferedReader[Any], place: str, name: str, kind: str, reader: Reader
 ) -> Iterator[Document]:
     lines = decoding.lines(raw, place, reader.on_reject, reader.notes.decoding)
     table = open_table(lines, place, kind, reader.on_reject)
@@ -370,7 +372,7 @@ def _unusable(table: Table, columns: Columns) -> str | None:
     return None
 
 
-def _dareczech(table: Table, reader: _Reader) -> Iterator[Document]:
+def _dareczech(table: Table, reader: Reader) -> Iterator[Document]:
     """One document per url: the file has a line per query and document."""
     seen: set[str] = set()
     for row in table.rows:
@@ -386,7 +388,7 @@ def _dareczech(table: Table, reader: _Reader) -> Iterator[Document]:
 
 
 def _text_file(
-    raw: IO[bytes], place: str, name: str, kind: str, reader: _Reader
+    raw: IO[bytes], place: str, name: str, kind: str, reader: Reader
 ) -> Iterator[Document]:
     """The whole file is one document; its id is its path below the folder that was named."""
     limit = _MAX_FILE if kind in (".pdf", ".docx", ".epub") else MAX_CHARACTERS * 4
