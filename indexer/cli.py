@@ -5,26 +5,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from configs.options import config_options, index_option, json_option
-from indexer.elastic.address import is_address, name_in
+from configs.progress import progress_bar
+from indexer.elastic.address import is_address
 
 if TYPE_CHECKING:
     from configs.settings import Settings
-    from indexer.build import Report
-    from indexer.schema import Document, Encoder
-    from indexer.sync import SyncReport
-    from indexer.text.rejects import OnReject, RejectLog
-    from indexer.text.sources import ReadNotes, ReadOptions
+    from indexer.changes import Change, Synced
+    from indexer.text.sources import ReadOptions
 
 __all__ = ["index"]
 
@@ -101,36 +98,6 @@ def index() -> None:
     """Build, change, inspect and check an index: a folder, or es://NAME in Elasticsearch."""
 
 
-@contextlib.contextmanager
-def _bar(label: str, length: int | None, counted: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar with an estimate on stderr; nothing when stderr is no terminal.
-
-    `length` None: how much there is to do is not known, and what was done is `counted`.
-    """
-    hidden = not sys.stderr.isatty()
-    bar: Any
-    with click.progressbar(
-        None if length is not None else itertools.count(),  # one of the two must be there
-        length=length, label=label, file=sys.stderr, show_pos=counted, hidden=hidden,
-        show_percent=length is not None, show_eta=length is not None,
-        update_min_steps=max(1, (length or 0) // 500),
-    ) as bar:  # fmt: skip
-        yield bar.update
-
-
-def _workers() -> int:
-    """Processes beside this one; none on a single core."""
-    from indexer.threads import cores
-
-    return min(4, cores()) if cores() > 1 else 0
-
-
-def _encoder(settings: Settings) -> Encoder:
-    from indexer.encoders.opening import open_encoder
-
-    return open_encoder(**dataclasses.asdict(settings.encoder))
-
-
 def _loaded(config: str | None, changes: tuple[str, ...], encoder: str | None) -> Settings:
     from configs.load import load
     from configs.settings import Settings
@@ -197,55 +164,22 @@ def build(
             "--from INDEX is read while -o INDEX is written: name another folder"
         )
     settings = _loaded(config, changes, encoder)
-    from indexer.build import build_index
-    from indexer.cluster_build import build_in_cluster
-    from indexer.text.sources import ReadNotes, count_bytes, read_documents
-    from indexer.verify import recover_documents
+    from indexer import changes as made
 
-    # Bytes of the sources, where they can be counted beforehand; documents otherwise.
-    size = None if recover is not None else count_bytes(sources, read.ignore) or None
-    notes = ReadNotes()
-    with (
-        _set_aside(output, strict) as rejects,
-        _resumable(),
-        _bar("indexing", size, counted=size is None) as done,
-    ):
-        documents = read_documents(
-            sources, rejects, done if size else None, options=read, notes=notes
+    with _explained():
+        change = made.build(
+            output,
+            sources,
+            settings,
+            read=read,
+            recover=recover,
+            overwrite=overwrite,
+            restart=restart,
+            strict=strict,
+            bar=progress_bar,
+            tell=_tell,
         )
-        if recover is not None:
-            taken = (
-                _cluster_documents(recover, settings)
-                if is_address(recover)
-                else recover_documents(recover, _tell)
-            )
-            documents = itertools.chain(taken, documents)
-        shared: dict[str, Any] = {
-            "model": _kept(settings.encoder.model),
-            "query_prompt": settings.encoder.query_prompt,
-            "passage_prompt": settings.encoder.passage_prompt,
-            "passages": settings.passages,
-            "lexical": settings.lexical,
-            "on_reject": rejects,
-            "progress": None if size else done,
-            "overwrite": overwrite,
-            "restart": restart,
-            "workers": _workers(),
-        }
-        if is_address(output):
-            report = build_in_cluster(
-                output, documents, _encoder(settings), settings=settings.elasticsearch, **shared
-            )
-        else:
-            report = build_index(
-                output,
-                documents,
-                _encoder(settings),
-                dense=settings.dense,
-                device=settings.encoder.device,
-                **shared,
-            )
-    _tell_report(report, notes, rejects, output, as_json)
+    _tell_change(change, output, as_json)
 
 
 build.help = f"""Build an index of documents.
@@ -256,45 +190,21 @@ build.help = f"""Build an index of documents.
     used is set aside in INDEX/rejects.jsonl and the rest is indexed; the exit code is then 1."""
 
 
-def _cluster_documents(address: str, settings: Settings) -> Iterator[Document]:
-    from indexer.cluster_verify import documents_in
-
-    yield from documents_in(address, settings.elasticsearch)
-
-
-def _kept(model: str) -> str:
-    """The model as the manifest names it: a folder by its full path, so that it opens from anywhere."""
-    return str(Path(model).resolve()) if Path(model).is_dir() else model
-
-
 def _tell(line: str) -> None:
     click.echo(line, err=True)
 
 
 @contextlib.contextmanager
-def _set_aside(index_path: str, strict: bool) -> Iterator[RejectLog]:
-    """Where rejects go; they are written beside the index once its commit is made."""
+def _explained() -> Iterator[None]:
+    """When nothing could be indexed, what was set aside; on Ctrl-C, that what was encoded is kept."""
     from configs.errors import DocumentError
-    from indexer.text.rejects import RejectLog
 
-    in_cluster = is_address(index_path)
-    place = Path(f"{name_in(index_path)}.rejects.jsonl" if in_cluster else index_path)
-    rejects = RejectLog(place if in_cluster else place / "rejects.jsonl", strict)
-    try:
-        yield rejects
-        rejects.save()
-    except DocumentError:  # no document could be used: say why
-        _tell_rejects(rejects)
-        raise
-    finally:
-        rejects.close()
-
-
-@contextlib.contextmanager
-def _resumable() -> Iterator[None]:
-    """Ctrl-C: say that what was encoded is kept."""
     try:
         yield
+    except DocumentError as error:
+        for note in getattr(error, "__notes__", ()):
+            _tell(note)
+        raise
     except KeyboardInterrupt:
         _tell("\nWhat was encoded is kept: run the same command again to go on from here.")
         raise
@@ -304,17 +214,11 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _tell_rejects(rejects: RejectLog) -> None:
-    for line in rejects.lines():
-        _tell(f"set aside: {line}")
-
-
-def _tell_report(
-    report: Report, notes: ReadNotes, rejects: RejectLog, output: str, as_json: bool
-) -> None:
+def _tell_change(change: Change, output: str, as_json: bool) -> None:
     """The result on stdout, notes and rejects on stderr; exit code 1 when something was set aside."""
+    report = change.report
     if as_json:
-        click.echo(json.dumps({**dataclasses.asdict(report), "rejected": rejects.count}))
+        click.echo(json.dumps(dataclasses.asdict(report)))
     else:
         rate = (report.added + report.replaced) / report.seconds if report.seconds > 0 else 0.0
         parts = [f"{_counted(report.added, 'document')} added"]
@@ -331,11 +235,14 @@ def _tell_report(
         click.echo(
             f"{output}: {_counted(report.documents, 'document')}. Search it: tandem search 'your query' -i {output}"
         )
-    for line in notes.lines():
+    for line in change.notes:
         _tell(f"note: {line}")
-    if rejects.count:
-        _tell_rejects(rejects)
-        _tell(f"Error: {rejects.count:,} set aside in {rejects.path}; everything else is indexed")
+    if report.rejected:
+        for line in change.rejects:
+            _tell(f"set aside: {line}")
+        _tell(
+            f"Error: {report.rejected:,} set aside in {change.rejects_file}; everything else is indexed"
+        )
         click.get_current_context().exit(1)
 
 
@@ -369,38 +276,19 @@ def add(
     changes: tuple[str, ...],
 ) -> None:
     settings = _loaded(config, changes, None)
-    from indexer.build import add_documents
-    from indexer.cluster_build import add_to_cluster
-    from indexer.encoders.opening import named_encoder
-    from indexer.storage.manifest import read_manifest
-    from indexer.text.sources import ReadNotes, count_bytes, read_documents
+    from indexer import changes as made
 
-    if not is_address(index_path):
-        read_manifest(Path(index_path))
-    size = count_bytes(sources, read.ignore) or None
-    notes = ReadNotes()
-    with (
-        _set_aside(index_path, strict) as rejects,
-        _resumable(),
-        _bar("adding", size, counted=size is None) as done,
-    ):
-        documents = read_documents(
-            sources, rejects, done if size else None, options=read, notes=notes
+    with _explained():
+        change = made.add(
+            index_path,
+            sources,
+            settings,
+            read=read,
+            restart=restart,
+            strict=strict,
+            bar=progress_bar,
         )
-        shared: dict[str, Any] = {
-            "on_reject": rejects,
-            "progress": None if size else done,
-            "workers": _workers(),
-            "device": settings.encoder.device,
-        }
-        encoder = named_encoder(settings.encoder)
-        if is_address(index_path):
-            report = add_to_cluster(
-                index_path, documents, encoder, settings=settings.elasticsearch, **shared
-            )
-        else:
-            report = add_documents(index_path, documents, encoder, restart=restart, **shared)
-    _tell_report(report, notes, rejects, index_path, as_json)
+    _tell_change(change, index_path, as_json)
 
 
 add.help = f"""Add documents to an index, or replace those whose id it has.
@@ -458,77 +346,39 @@ def sync(
     read stands in INDEX/rejects.jsonl, and the exit code is then 1, until it is mended or removed.
     """
     from configs.errors import DocumentError, TandemError
-    from indexer.encoders.opening import named_encoder
-    from indexer.sync import sync_folder
-    from indexer.text.sources import ReadNotes
+    from indexer.changes import FolderSync
 
     if not Path(folder).is_dir():
         raise DocumentError(f"{folder}: no such folder")
     if is_address(index_path):
         raise click.UsageError(f"{index_path}: sync is for index folders")
     settings = _loaded(config, changes, encoder)
-    opened: list[Encoder] = []  # once, however often the folder changes
-
-    def made(documents: Iterable[Document], on_reject: OnReject) -> Report:
-        from indexer.build import build_index
-
-        opened.append(_encoder(settings))
-        return build_index(
-            index_path,
-            documents,
-            opened[0],
-            model=_kept(settings.encoder.model),
-            query_prompt=settings.encoder.query_prompt,
-            passage_prompt=settings.encoder.passage_prompt,
-            passages=settings.passages,
-            lexical=settings.lexical,
-            dense=settings.dense,
-            on_reject=on_reject,
-            workers=_workers(),
-            device=settings.encoder.device,
-        )
-
-    def once(rejects: RejectLog, notes: ReadNotes) -> SyncReport:
-        return sync_folder(
-            index_path,
-            folder,
-            opened[0] if opened else named_encoder(settings.encoder),
-            options=read,
-            build=made,
-            allow_empty=allow_empty,
-            on_reject=rejects,
-            notes=notes,
-            workers=_workers(),
-            device=settings.encoder.device,
-        )
-
+    runs = FolderSync(index_path, folder, settings, read=read, allow_empty=allow_empty)
     first = True
     while True:
-        notes = ReadNotes()
         try:
-            with _set_aside(index_path, False) as rejects:
-                report = once(rejects, notes)
+            with _explained():
+                synced = runs.run()
         except TandemError as error:
             if not watch or first:
                 raise
             _tell(f"Error: {error}; trying again")  # another writer, a drive that is away
         else:
-            if first or report.commit is not None:
-                _tell_sync(report, notes, rejects, index_path, as_json)
-        if not watch:
-            click.get_current_context().exit(1 if rejects.count else 0)
+            if first or synced.report.commit is not None:
+                _tell_sync(synced, index_path, as_json)
+            if not watch:
+                click.get_current_context().exit(1 if synced.rejected else 0)
         first = False
         time.sleep(every)
 
 
-def _tell_sync(
-    report: SyncReport, notes: ReadNotes, rejects: RejectLog, index_path: str, as_json: bool
-) -> None:
+def _tell_sync(synced: Synced, index_path: str, as_json: bool) -> None:
     """A line for each run that changed something."""
+    report = synced.report
     files = {"read": report.read, "removed": report.removed, "unread": report.unchanged}
     commit = {} if report.commit is None else dataclasses.asdict(report.commit)
     if as_json:
-        click.echo(json.dumps({"files": files, **commit, "rejected": rejects.count}))
+        click.echo(json.dumps({"files": files, **commit, "rejected": synced.rejected}))
     elif report.commit is None:
         click.echo(f"{index_path}: in step; {_counted(report.unchanged, 'file')} as before")
     else:
@@ -546,11 +396,12 @@ def _tell_sync(
             f"{index_path}: {_counted(report.read, 'file')} read, {report.removed:,} removed; documents: "
             f"{', '.join(parts) or 'none changed'}; {done.documents:,} in all"
         )
-    for line in notes.lines():
+    for line in synced.notes:
         _tell(f"note: {line}")
-    if rejects.count:
-        _tell_rejects(rejects)
-        _tell(f"Error: {rejects.count:,} set aside in {rejects.path}")
+    if synced.rejected:
+        for line in synced.rejects:
+            _tell(f"set aside: {line}")
+        _tell(f"Error: {synced.rejected:,} set aside in {synced.rejects_file}")
 
 
 @index.command(
@@ -579,7 +430,7 @@ def delete(
     When one of the ids is not in the index, nothing is deleted. The room is reclaimed by `compact`.
     """
     from configs.errors import DocumentError
-    from indexer.build import delete_documents
+    from indexer import changes as made
 
     wanted = (
         [line.rstrip("\n") for line in sys.stdin if line.strip()] if ids == ("-",) else list(ids)
@@ -587,12 +438,7 @@ def delete(
     if not wanted:
         raise DocumentError("no id on standard input; nothing was deleted")
     settings = _loaded(config, changes, None)
-    if is_address(index_path):
-        from indexer.cluster_build import delete_from_cluster
-
-        report = delete_from_cluster(index_path, wanted, settings.elasticsearch)
-    else:
-        report = delete_documents(index_path, wanted)
+    report = made.delete(index_path, wanted, settings)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
     else:
@@ -714,13 +560,13 @@ def _problems(index_path: str, config: str | None, changes: tuple[str, ...]) -> 
         from indexer.cluster_verify import SAMPLE, verify_cluster
 
         settings = _loaded(config, changes, None)
-        with _bar("verifying", SAMPLE) as done:
+        with progress_bar("verifying", SAMPLE) as done:
             return verify_cluster(index_path, settings.elasticsearch, done)
     from indexer.verify import verify
 
     path = Path(index_path)
     total = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else 0
-    with _bar("verifying", total) as done:
+    with progress_bar("verifying", total) as done:
         return verify(path, done)
 
 
@@ -737,7 +583,7 @@ def compact(index_path: str, as_json: bool, config: str | None, changes: tuple[s
     from indexer.storage.manifest import read_manifest
 
     manifest = read_manifest(Path(index_path))
-    with _bar("compacting", manifest.documents, counted=True) as done:
+    with progress_bar("compacting", manifest.documents, counted=True) as done:
         report = rewrite(index_path, progress=done, device=settings.encoder.device)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
