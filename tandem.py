@@ -1,23 +1,105 @@
-"""The command `tandem`: loads each folder's click commands only when they are called for.
+"""Semantic search for collections in many languages: the Python API, and the command `tandem`.
 
-A command's line of help stands here, so that `tandem --help` imports none of them.
+    import tandem
+
+    index = tandem.build("notes/", "notes.index")
+    index.search("hospital in Prague")
+
+Nothing heavy is imported before it is needed: a name of the API when it is first used, a command when it is
+called. A command's line of help stands here, so that `tandem --help` imports none of them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from configs.errors import TandemError
+from configs.errors import (
+    BackendError,
+    ConfigError,
+    DocumentError,
+    IndexFolderError,
+    MissingExtra,
+    TandemError,
+)
 from configs.lazy import LazyGroup
 
-__all__ = ["main", "tandem"]
+if TYPE_CHECKING:
+    from configs.settings import Settings
+    from indexer.build import ChangeReport
+    from indexer.encoders.opening import open_encoder
+    from indexer.schema import Document, Encoder, Hit, Part, Passage, Where
+    from indexer.text.sources import ReadOptions
+    from retriever.hits import Hits
+    from retriever.search_index import SearchIndex
+    from retriever.search_index import build_index as build
+    from retriever.search_index import open_index as open
+
+__all__ = [
+    "BackendError",
+    "ChangeReport",
+    "ConfigError",
+    "Document",
+    "DocumentError",
+    "Encoder",
+    "Hit",
+    "Hits",
+    "IndexFolderError",
+    "MissingExtra",
+    "Part",
+    "Passage",
+    "ReadOptions",
+    "SearchIndex",
+    "Settings",
+    "TandemError",
+    "Where",
+    "build",
+    "main",
+    "open",
+    "open_encoder",
+    "tandem",
+]
+
+# name of the API -> (module, its name there); imported when it is first used
+API = {
+    "Document": ("indexer.schema", "Document"),
+    "Encoder": ("indexer.schema", "Encoder"),
+    "Hit": ("indexer.schema", "Hit"),
+    "Hits": ("retriever.hits", "Hits"),
+    "Part": ("indexer.schema", "Part"),
+    "Passage": ("indexer.schema", "Passage"),
+    "ReadOptions": ("indexer.text.sources", "ReadOptions"),
+    "ChangeReport": ("indexer.build", "ChangeReport"),
+    "SearchIndex": ("retriever.search_index", "SearchIndex"),
+    "Settings": ("configs.settings", "Settings"),
+    "Where": ("indexer.schema", "Where"),
+    "build": ("retriever.search_index", "build_index"),
+    "open": ("retriever.search_index", "open_index"),
+    "open_encoder": ("indexer.encoders.opening", "open_encoder"),
+}
+
+
+if not TYPE_CHECKING:  # or a type checker would believe in every name
+
+    def __getattr__(name: str) -> Any:
+        if name not in API:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, original = API[name]
+        found = getattr(importlib.import_module(module), original)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 # command -> (module, object, one line of help)
 COMMANDS = {

@@ -50,7 +50,7 @@ from indexer.text.passages import passage_texts
 from indexer.text.sources import OnReject, Reject, check_document
 from indexer.threads import cores
 
-__all__ = ["Report", "add_documents", "build_index", "compact", "delete_documents"]
+__all__ = ["ChangeReport", "add_documents", "build_index", "compact", "delete_documents"]
 
 BATCH = 1024  # documents prepared, encoded and written at a time
 _WORTH_WORKERS = 4 * BATCH  # fewer documents are done before a worker process has started
@@ -62,7 +62,7 @@ _CALIBRATION, _ASKED, _WORDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ChangeReport:
     """What one command did to an index."""
 
     added: int = 0
@@ -100,7 +100,7 @@ def build_index(
     restart: bool = False,
     workers: int = 0,
     device: str = "auto",
-) -> Report:
+) -> ChangeReport:
     """Build an index folder from documents; committed whole at the end, resumed when it was interrupted.
 
     `model` is what the encoder is opened by next time (default: its name). `workers` processes find
@@ -163,7 +163,7 @@ def add_documents(
     restart: bool = False,
     workers: int = 0,
     device: str = "auto",
-) -> Report:
+) -> ChangeReport:
     """Add documents to an index; one with a known id replaces it, an unchanged one is passed over.
 
     `gone` is asked, when all documents were read, for ids to delete in the same commit; those that are not
@@ -180,7 +180,9 @@ def add_documents(
     ):
         sweep(path, base.manifest, keep_journal=not restart)
         if first is None and not gone():
-            return Report(documents=base.manifest.documents, generation=base.manifest.generation)
+            return ChangeReport(
+                documents=base.manifest.documents, generation=base.manifest.generation
+            )
         writer = _Writer(path, base.manifest, base.manifest, base, base.encoder, device)
         documents = itertools.chain([] if first is None else [first], stream)
         return writer.run(documents, on_reject, progress, workers, gone)
@@ -188,7 +190,7 @@ def add_documents(
 
 def delete_documents(
     path: str | Path, ids: Sequence[str], encoder: Encoder | None = None
-) -> Report:
+) -> ChangeReport:
     """Mark documents deleted. DocumentError, and nothing done, when one of the ids is not in the index."""
     path = Path(path)
     read_manifest(path)
@@ -208,7 +210,7 @@ def delete_documents(
             writer.retire(id_, number, row, count)
         with writer.abandoned_on_error():
             manifest = writer.finish(0, keep_journal=True)
-        return Report(
+        return ChangeReport(
             deleted=len(found),
             documents=manifest.documents,
             seconds=time.perf_counter() - start,
@@ -216,7 +218,9 @@ def delete_documents(
         )
 
 
-def compact(path: str | Path, *, progress: Progress | None = None, device: str = "auto") -> Report:
+def compact(
+    path: str | Path, *, progress: Progress | None = None, device: str = "auto"
+) -> ChangeReport:
     """Rewrite an index as one segment without its deleted documents; nothing is encoded again."""
     path = Path(path)
     read_manifest(path)
@@ -361,7 +365,7 @@ class _Writer:
         progress: Progress | None,
         workers: int,
         gone: Callable[[], Collection[str]] = tuple,
-    ) -> Report:
+    ) -> ChangeReport:
         with self.abandoned_on_error():
             return self._run(documents, on_reject, progress, workers, gone)
 
@@ -372,7 +376,7 @@ class _Writer:
         progress: Progress | None,
         workers: int,
         gone: Callable[[], Collection[str]],
-    ) -> Report:
+    ) -> ChangeReport:
         start = time.perf_counter()
         settings = self.template.passage_settings
         journal = Journal.open(self.path / "journal", self.encoder.dim, self._depends_on())
@@ -436,7 +440,7 @@ class _Writer:
         prepared.vectors[left] = self.encoder.encode([texts[i] for i in left], kind="passage")
         return journal.add(prepared.keys, prepared.vectors)
 
-    def rewrite(self, base: IndexFolder, progress: Progress | None) -> Report:
+    def rewrite(self, base: IndexFolder, progress: Progress | None) -> ChangeReport:
         """Every live document of `base`, with its vectors, in one segment."""
         start = time.perf_counter()
         self.folder.mkdir()
@@ -467,7 +471,7 @@ class _Writer:
             for at in range(0, len(wanted), 65_536):
                 out.write(store.take(wanted[at : at + 65_536]).tobytes())
         manifest = self.finish(segment.documents, segment.passages, keep_journal=True)
-        return Report(
+        return ChangeReport(
             passages=segment.passages,
             documents=manifest.documents,
             seconds=time.perf_counter() - start,
@@ -633,8 +637,8 @@ class _Writer:
 
     def _report(
         self, counts: collections.Counter[str], manifest: Manifest, passages: int, start: float
-    ) -> Report:
-        return Report(
+    ) -> ChangeReport:
+        return ChangeReport(
             added=counts["added"],
             replaced=counts["replaced"],
             unchanged=counts["unchanged"] + counts["repeated"],

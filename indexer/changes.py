@@ -17,7 +17,7 @@ from typing import Any
 from configs.errors import DocumentError
 from configs.progress import Bar, no_bar
 from configs.settings import Settings
-from indexer.build import Report, add_documents, build_index, delete_documents
+from indexer.build import ChangeReport, add_documents, build_index, delete_documents
 from indexer.elastic.address import is_address, name_in
 from indexer.encoders.opening import named_encoder, open_encoder
 from indexer.schema import Document, Encoder
@@ -34,15 +34,15 @@ __all__ = ["Change", "FolderSync", "Record", "Sources", "Synced", "add", "build"
 Record = Document | Mapping[str, Any]
 """A document, or a mapping with an id, a text and, where there are any, title, url, lang and other fields."""
 
-Sources = str | Path | Iterable[str | Path] | Iterable[Record]
-"""Files and folders, or the documents themselves."""
+Sources = str | Path | Iterable[str | Path | Record]
+"""Files and folders, or the documents themselves; not both at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a build or an addition did, and what a person should know of it."""
 
-    report: Report
+    report: ChangeReport
     notes: Sequence[str]
     """Of how the sources were read, a sentence each."""
     rejects: Sequence[str]
@@ -138,7 +138,7 @@ def add(
         return reading.change(report)
 
 
-def delete(place: str | Path, ids: Sequence[str], settings: Settings) -> Report:
+def delete(place: str | Path, ids: Sequence[str], settings: Settings) -> ChangeReport:
     """Delete documents. DocumentError, and nothing done, when one of the ids is not in the index."""
     if is_address(place):
         from indexer.cluster_build import delete_from_cluster
@@ -195,7 +195,7 @@ class FolderSync:
             rejects.save()
             return Synced(report, notes.lines(), rejects.lines(), rejects.count, rejects.path)
 
-    def _build(self, documents: Iterable[Document], on_reject: OnReject) -> Report:
+    def _build(self, documents: Iterable[Document], on_reject: OnReject) -> ChangeReport:
         """The first run makes the index."""
         settings = self._settings
         self._encoder = open_encoder(**dataclasses.asdict(settings.encoder))
@@ -238,7 +238,7 @@ class _Reading:
     progress: Any
     """Told how many documents were done; None where the bar counts the bytes read."""
 
-    def change(self, report: Report) -> Change:
+    def change(self, report: ChangeReport) -> Change:
         """The change that `report` tells of. Writes the file of what was set aside."""
         self.rejects.save()
         report = dataclasses.replace(report, rejected=self.rejects.count)
@@ -281,7 +281,13 @@ def _paths_or_records(sources: Sources) -> tuple[list[str], Iterable[Record]]:
         return [], ()
     whole: Iterable[Any] = itertools.chain([first], stream)
     if isinstance(first, str | Path):
-        return [str(path) for path in whole], ()
+        paths = list(whole)
+        for path in paths:
+            if not isinstance(path, str | Path):
+                raise DocumentError(
+                    f"sources: a {type(path).__name__} among paths; give paths or documents, not both"
+                )
+        return list(map(str, paths)), ()
     return [], whole
 
 

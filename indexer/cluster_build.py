@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BackendError, DocumentError
 from configs.settings import ElasticsearchSettings, LexicalSettings, PassageSettings
-from indexer.build import Progress, Report
+from indexer.build import ChangeReport, Progress
 from indexer.cluster import ClusterIndex, resolved
 from indexer.elastic.address import name_in
 from indexer.elastic.bulk import Entry, deletion, entry, write
@@ -65,7 +65,7 @@ def build_in_cluster(
     overwrite: bool = False,
     restart: bool = False,
     workers: int = 0,
-) -> Report:
+) -> ChangeReport:
     """Build `es://NAME` from documents, seen whole at the end; resumed when it was interrupted.
 
     Raises BackendError when there is an index already (unless `overwrite`), when a build with other
@@ -123,14 +123,14 @@ def add_to_cluster(
     progress: Progress | None = None,
     workers: int = 0,
     device: str = "auto",
-) -> Report:
+) -> ChangeReport:
     """Add documents to `es://NAME`; one with a known id replaces it, an unchanged one is passed over."""
     start = time.perf_counter()
     stream = iter(documents)
     first = next(stream, None)
     with contextlib.closing(ClusterIndex.open(address, encoder, settings, device)) as base:
         if first is None:
-            return Report(documents=len(base), generation=base.note.generation)
+            return ChangeReport(documents=len(base), generation=base.note.generation)
         writer = _Writer(
             base.cluster, base.name, base.index, base.note, base.encoder, on_reject, progress
         )
@@ -143,7 +143,7 @@ def add_to_cluster(
 
 def delete_from_cluster(
     address: str, ids: Sequence[str], settings: ElasticsearchSettings | None = None
-) -> Report:
+) -> ChangeReport:
     """Delete documents. DocumentError, and nothing done, when one of the ids is not in the index."""
     start = time.perf_counter()
     name = name_in(address)
@@ -161,7 +161,7 @@ def delete_from_cluster(
     gone = (passage_key(id_, n) for id_ in wanted for n in range(known[id_].passages))
     write(cluster, name, index, map(deletion, gone))
     note = _changed(cluster, name, index)
-    return Report(
+    return ChangeReport(
         deleted=len(wanted),
         documents=_count(cluster, name, index),
         seconds=time.perf_counter() - start,
@@ -352,9 +352,9 @@ class _Writer:
                 raise
         return self.counts
 
-    def report(self, start: float, documents: int, generation: int) -> Report:
+    def report(self, start: float, documents: int, generation: int) -> ChangeReport:
         counts = self.counts
-        return Report(
+        return ChangeReport(
             added=counts["added"],
             replaced=counts["replaced"],
             unchanged=counts["unchanged"] + counts["repeated"],

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import DocumentError, IndexFolderError
-from indexer.build import Report, add_documents
+from indexer.build import ChangeReport, add_documents
 from indexer.folder import open_store
 from indexer.schema import Document, Encoder
 from indexer.storage.manifest import MANIFEST, read_manifest
@@ -49,7 +49,7 @@ class SyncReport:
     removed: int
     unchanged: int
     """Files that were not read again."""
-    commit: Report | None
+    commit: ChangeReport | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def sync_folder(
     encoder: Encoder | None = None,
     *,
     options: ReadOptions | None = None,
-    build: Callable[[Iterable[Document], OnReject], Report] | None = None,
+    build: Callable[[Iterable[Document], OnReject], ChangeReport] | None = None,
     allow_empty: bool = False,
     on_reject: OnReject,
     notes: ReadNotes | None = None,

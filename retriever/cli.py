@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -78,27 +78,23 @@ def search(
         raise click.UsageError("give a QUERY, or --queries FILE")
     from configs.load import load
     from configs.settings import Settings
-    from indexer.encoders.opening import named_encoder
     from indexer.schema import Where
-    from indexer.threads import limit
-    from retriever.retriever import Retriever
+    from retriever.hits import record
+    from retriever.search_index import open_index
 
     settings = load(Settings, config, changes)
-    limit(settings.threads)
     pairs = [field.partition("=") for field in fields]
     if any(not equals for _, equals, _ in pairs):
         raise click.UsageError("--field: write it as NAME=VALUE")
     where = Where(frozenset(langs), {name: value for name, _, value in pairs})
-    retriever = Retriever.open(
-        index_path, named_encoder(settings.encoder), settings.search, settings.encoder.device
-    )
+    index = open_index(index_path, settings=settings)
     if query is not None:
         started = time.perf_counter()
-        hits = retriever.search(query, k, mode, where)
+        hits = index.search(query, k, mode, where)
         seconds = time.perf_counter() - started
         if as_json:
             for hit in hits:
-                click.echo(json.dumps(_record(hit, query), ensure_ascii=False))
+                click.echo(json.dumps(record(hit, query), ensure_ascii=False))
             return
         _print(hits, query, explain)
         click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
@@ -109,13 +105,13 @@ def search(
         good = []
         for topic in batch:
             try:
-                retriever.check(topic.text, mode, where)
+                index.retriever.check(topic.text, mode, where)
                 good.append((topic.id, topic.text))
             except ConfigError as error:
                 refused += 1
                 place = "standard input" if queries == "-" else queries
                 click.echo(f"passed over: {place}:{topic.line}: {error}", err=True)
-        found = retriever.search_many([text for _, text in good], k, mode, where)
+        found = index.search_many([text for _, text in good], k, mode, where)
         for (name, text), hits in zip(good, found, strict=True):
             for hit in hits:
                 click.echo(_json_line(hit, name, text) if as_json else _line(hit, name))
@@ -126,19 +122,18 @@ def search(
 
 
 def _json_line(hit: Hit, name: str, query: str) -> str:
-    return json.dumps({"query_id": name, **_record(hit, query)}, ensure_ascii=False)
+    from retriever.hits import record
+
+    return json.dumps({"query_id": name, **record(hit, query)}, ensure_ascii=False)
 
 
 def _line(hit: Hit, name: str) -> str:
     """query id, rank, document id, score, language, title; between tabs."""
+    from retriever.hits import printable
+
     document = hit.document
-    title = _printable(document.title)
+    title = printable(document.title)
     return f"{name}\t{hit.rank}\t{document.id}\t{hit.score:.4f}\t{document.lang}\t{title}"
-
-
-def _printable(text: str) -> str:
-    """A document's text for a terminal: control characters, escape sequences among them, are blanks."""
-    return "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else " " for c in text)
 
 
 def _found(hits: Sequence[Hit]) -> str:
@@ -154,40 +149,22 @@ def _batches(source: str) -> Iterator[list[Topic]]:
         yield batch
 
 
-def _record(hit: Hit, query: str) -> dict[str, Any]:
-    """A hit for programs."""
-    document = hit.document
-    return {
-        "query": query,
-        "rank": hit.rank,
-        "id": document.id,
-        "score": round(hit.score, 6),
-        "lang": document.lang,
-        "title": document.title,
-        "url": document.url,
-        "passage": hit.passage.text,
-        "parts": {
-            side: {"score": part.score, "rank": part.rank, "share": round(part.share, 6)}
-            for side, part in hit.parts.items()
-        },
-    }
-
-
 def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
+    from retriever.hits import printable
     from retriever.snippets import snippet
 
     if not hits:
         click.echo("Nothing found.")
     for hit in hits:
         document = hit.document
-        title = _printable(document.title) or document.id
+        title = printable(document.title) or document.id
         click.echo(
             f"{hit.rank:>3}. {click.style(title, bold=True)}  "
             f"{click.style('[' + (document.lang or '?') + ']', fg='cyan')}  {hit.score:.3f}  "
             f"{click.style(document.id, dim=True)}"
         )
         shown = "".join(
-            click.style(_printable(text), fg="yellow", bold=True) if marked else _printable(text)
+            click.style(printable(text), fg="yellow", bold=True) if marked else printable(text)
             for text, marked in snippet(hit, query, 200)
         )
         if shown:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.settings import DenseSettings, PassageSettings
-from indexer.build import Report, build_index
+from indexer.build import ChangeReport, build_index
 from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Kind, Matrix
@@ -59,7 +59,7 @@ def by_id(items: Iterable[Document]) -> dict[str, Document]:
     return {item.id: item for item in items}
 
 
-def build(path: Path, items: Iterable[Document], factory: str = "Flat") -> Report:
+def build(path: Path, items: Iterable[Document], factory: str = "Flat") -> ChangeReport:
     return build_index(
         path, items, HashEncoder(DIM), passages=SPLIT, dense=DenseSettings(factory=factory)
     )

@@ -15,7 +15,7 @@ import indexer.folder
 import indexer.storage.journal
 from configs.errors import IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
-from indexer.build import Report, add_documents, build_index, compact, delete_documents
+from indexer.build import ChangeReport, add_documents, build_index, compact, delete_documents
 from indexer.folder import IndexFolder
 from indexer.schema import Kind, Matrix
 from indexer.text.passages import passage_texts, split
@@ -126,7 +126,7 @@ def other_model() -> CountingEncoder:
     return encoder
 
 
-Resume = Callable[[Path], Report]
+Resume = Callable[[Path], ChangeReport]
 OTHERS: dict[str, tuple[Resume, str]] = {
     "encoder": (
         lambda path: build_index(path, ITEMS, CountingEncoder(32), passages=SPLIT),

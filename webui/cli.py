@@ -63,17 +63,14 @@ def serve(
     port = settings.serve.port if port is None else port
     threads = settings.serve.threads if threads is None else threads
 
-    from indexer.encoders.opening import named_encoder
-    from retriever.retriever import Retriever
+    from retriever.search_index import open_index
     from webui.app import create_app
     from webui.judgments import Judgments
     from webui.server import LOOPBACK, is_loopback, listen, run
     from webui.services import services_of
 
     judgments = Judgments(judge).open() if judge else None
-    retriever = Retriever.open(
-        index_path, named_encoder(settings.encoder), settings.search, settings.encoder.device
-    )
+    retriever = open_index(index_path, settings=settings).retriever
     local = is_loopback(host)
     hosts = frozenset({*LOOPBACK, host, *allow_host}) if local or allow_host else ()
     app = create_app(retriever, settings.search, judgments, hosts)

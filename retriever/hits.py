@@ -1,0 +1,116 @@
+"""The hits of one query: a list that shows itself as text, and in a notebook as a table.
+
+Every text is a stranger's: it is escaped in HTML, and has no control characters on a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, overload
+from urllib.parse import urlsplit
+
+from indexer.schema import Hit
+from retriever.snippets import snippet
+
+__all__ = ["Hits", "printable", "record"]
+
+_SHOWN = 200  # characters of a passage in a table
+_TITLE = 100  # characters of a title there
+_STYLE = "text-align:left;vertical-align:top"
+
+
+class Hits(Sequence[Hit]):
+    """The hits of `query`, best first. A slice of them is Hits too."""
+
+    def __init__(self, query: str, hits: Sequence[Hit]) -> None:
+        self.query = query
+        self._hits = tuple(hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Hits: ...
+    def __getitem__(self, index: int | slice) -> Hit | Hits:
+        if isinstance(index, slice):
+            return Hits(self.query, self._hits[index])
+        return self._hits[index]
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Hits):
+            return NotImplemented
+        return self.query == other.query and self._hits == other._hits
+
+    def __hash__(self) -> int:
+        return hash((self.query, tuple(hit.document.id for hit in self._hits)))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """A flat dictionary for each hit, for JSON or a data frame; the same as `tandem search --json`."""
+        return [record(hit, self.query) for hit in self._hits]
+
+    def __repr__(self) -> str:
+        """A hit a line: rank, score, language, title or the beginning of the passage, id."""
+        lines = [
+            f"{hit.rank:>3}  {hit.score:.3f}  {hit.document.lang or '?':<3} {_heading(hit)}  ({hit.document.id})"
+            for hit in self._hits
+        ]
+        count = "1 hit" if len(lines) == 1 else f"{len(lines)} hits"
+        return "\n".join([f"{count} for {self.query!r}", *lines])
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        head = "".join(
+            f'<th style="{_STYLE}">{name}</th>' for name in ("", "Score", "Language", "Document")
+        )
+        rows = "".join(f"<tr>{_row(hit, self.query)}</tr>" for hit in self._hits)
+        return f"<table><caption>{escape(self.query)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def record(hit: Hit, query: str) -> dict[str, Any]:
+    """A hit for programs."""
+    document = hit.document
+    return {
+        "query": query,
+        "rank": hit.rank,
+        "id": document.id,
+        "score": round(hit.score, 6),
+        "lang": document.lang,
+        "title": document.title,
+        "url": document.url,
+        "passage": hit.passage.text,
+        "parts": {
+            name: {"score": part.score, "rank": part.rank, "share": round(part.share, 6)}
+            for name, part in hit.parts.items()
+        },
+    }
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: control characters, escape sequences among them, are blanks."""
+    return "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else " " for c in text)
+
+
+def _heading(hit: Hit) -> str:
+    text = printable(hit.document.title or hit.passage.text)
+    return text if len(text) <= _TITLE else f"{text[: _TITLE - 1]}…"
+
+
+def _row(hit: Hit, query: str) -> str:
+    document = hit.document
+    title = escape(_heading(hit))
+    if urlsplit(document.url).scheme in ("http", "https"):
+        title = f'<a href="{escape(document.url)}" rel="noreferrer">{title}</a>'
+    passage = "".join(
+        f"<mark>{escape(text)}</mark>" if marked else escape(text)
+        for text, marked in snippet(hit, query, _SHOWN)
+    )
+    cells = (
+        str(hit.rank),
+        f"{hit.score:.3f}",
+        escape(document.lang),
+        f'<div dir="auto"><b>{title}</b> <small>{escape(document.id)}</small><br>{passage}</div>',
+    )
+    return "".join(f'<td style="{_STYLE}">{cell}</td>' for cell in cells)
