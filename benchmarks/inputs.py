@@ -10,7 +10,8 @@ from pathlib import Path
 
 from configs.errors import DocumentError
 from indexer.schema import Document
-from indexer.text.sources import Reject, read_documents
+from indexer.text.rejects import Reject
+from indexer.text.sources import read_documents
 
 __all__ = ["documents", "queries", "texts"]
 

@@ -1,1 +1,8 @@
-"""Settings as frozen dataclasses, the YAML files that ship, and the errors: the lowest layer."""
+"""Settings as frozen dataclasses, the YAML files that ship, and the errors: the lowest layer.
+
+What the package offers stands in `__init__.pyi`; a name is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

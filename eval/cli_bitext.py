@@ -417,7 +417,7 @@ def _built(
     from eval.sentences.mining import LONGEST, live_sentences
     from indexer.build import build_index
     from indexer.folder import IndexFolder
-    from indexer.text.sources import Reject
+    from indexer.text.rejects import Reject
 
     made_of = {"input": fingerprint, "encoder": encoder.fingerprint, "factory": factory}
     note = place.with_name(f"{place.name}.json")

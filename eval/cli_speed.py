@@ -116,7 +116,8 @@ def _latency(name: str, found: Any) -> list[str]:
 
 def _index(path: str, documents: str, encoder: Encoder) -> dict[str, Any]:
     from indexer.build import build_index
-    from indexer.text.sources import Reject, read_documents
+    from indexer.text.rejects import Reject
+    from indexer.text.sources import read_documents
 
     rejects: list[Reject] = []
     start = time.perf_counter()

@@ -47,7 +47,8 @@ from indexer.storage.segments import merge_tail
 from indexer.storage.store import SegmentWriter, Store, content_hash
 from indexer.text.analysis import analyse_all
 from indexer.text.passages import passage_texts
-from indexer.text.sources import OnReject, Reject, check_document
+from indexer.text.rejects import OnReject, Reject
+from indexer.text.sources import check_document
 from indexer.threads import cores
 
 __all__ = ["ChangeReport", "add_documents", "build_index", "compact", "delete_documents"]

@@ -39,7 +39,8 @@ from indexer.storage.manifest import EncoderEntry
 from indexer.storage.store import content_hash
 from indexer.text.analysis import Analysis
 from indexer.text.passages import passage_texts
-from indexer.text.sources import OnReject, Reject, check_document
+from indexer.text.rejects import OnReject, Reject
+from indexer.text.sources import check_document
 
 __all__ = ["add_to_cluster", "build_in_cluster", "delete_from_cluster"]
 

@@ -19,7 +19,7 @@ from indexer.elastic.bulk import entry, write
 from indexer.elastic.connection import connect
 from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document, Matrix
-from indexer.text.sources import Reject
+from indexer.text.rejects import Reject
 
 SMALL = PassageSettings(size=60, overlap=0)
 LONG = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
@@ -123,6 +124,64 @@ def test_no_imports_go_in_a_circle(folder: str) -> None:
     while leaves := {name for name, targets in edges.items() if not targets}:
         edges = {name: edges[name] - leaves for name in edges.keys() - leaves}
     assert not edges, f"a circle among {sorted(edges)}"
+
+
+OFFERS = {  # package -> module, or "." for modules that are offered whole -> names, from __init__.pyi
+    ".".join(stub.relative_to(ROOT).parent.parts): {
+        node.module or ".": {alias.name for alias in node.names}
+        for node in ast.parse(stub.read_text("utf-8")).body
+        if isinstance(node, ast.ImportFrom)
+    }
+    for folder in BELOW
+    for stub in sorted((ROOT / folder).rglob("__init__.pyi"))
+}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_nothing_is_imported_from_a_package_but_what_it_offers(file: Path) -> None:
+    """A name that another package needs is written into the `__init__.pyi` of its own."""
+    here = ".".join(file.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        source = node.module or ""
+        package, _, module = source.rpartition(".")
+        if source.partition(".")[0] not in BELOW or here in (source, package):
+            continue
+        names = {alias.name for alias in node.names}
+        if source in OFFERS:
+            assert names <= set().union(*OFFERS[source].values())
+        elif module not in OFFERS[package].get(".", set()):
+            offered = OFFERS[package].get(module, set())
+            assert names <= offered, f"offer it in {package.replace('.', '/')}/__init__.pyi"
+
+
+@pytest.mark.parametrize("package", OFFERS)
+def test_what_a_package_offers_is_public_where_it_comes_from(package: str) -> None:
+    folder = ROOT / package.replace(".", "/")
+    names: list[str] = []
+    for module, offered in OFFERS[package].items():
+        names += offered
+        for name in offered if module == "." else ():
+            assert (folder / f"{name}.py").is_file()
+        if module != ".":
+            assert offered <= set(public(folder / f"{module}.py")), module
+            modules = {file.stem for file in folder.glob("*.py")}
+            assert not offered & modules, "a module of the name would stand in its place"
+    assert len(names) == len(set(names))
+    assert sorted(public(folder / "__init__.pyi")) == sorted(names)
+    if package.partition(".")[0] in ("configs", "indexer", "retriever"):  # others load torch
+        loaded = importlib.import_module(package)
+        assert sorted(loaded.__all__) == sorted(names)
+        assert all(hasattr(loaded, name) for name in names)
+
+
+def public(file: Path) -> list[str]:
+    """The names in a file's `__all__`."""
+    for node in ast.parse(file.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return []
 
 
 def test_every_folder_of_code_is_a_package_that_is_installed() -> None:

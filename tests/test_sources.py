@@ -11,7 +11,8 @@ import pytest
 
 from configs.errors import DocumentError
 from indexer.schema import Document
-from indexer.text.sources import MAX_CHARACTERS, Reject, check_document, count_bytes, read_documents
+from indexer.text.rejects import Reject
+from indexer.text.sources import MAX_CHARACTERS, check_document, count_bytes, read_documents
 
 
 def read(*sources: object, stdin: bytes | None = None) -> tuple[list[Document], list[Reject]]:

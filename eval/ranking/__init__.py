@@ -1,1 +1,8 @@
-"""Measuring rankings: relevance, statistics, comparison, tuning of the fusion, reports."""
+"""Measuring rankings: relevance, statistics, comparison, tuning of the fusion, reports.
+
+What the package offers stands in `__init__.pyi`; a name is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

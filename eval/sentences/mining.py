@@ -26,6 +26,7 @@ from indexer.schema import Document, Matrix
 from indexer.search.dense import DenseIndex, write_ann
 
 __all__ = [
+    "BLOCK",
     "LONGEST",
     "Sentences",
     "as_documents",

@@ -1,1 +1,8 @@
-"""The parts of an index in Elasticsearch: connection, mapping, requests, bulk writes."""
+"""The parts of an index in Elasticsearch: connection, mapping, requests, bulk writes.
+
+What the package offers stands in `__init__.pyi`; a name is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

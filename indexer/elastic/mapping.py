@@ -16,7 +16,16 @@ from configs.errors import BackendError, TandemError
 from configs.settings import ElasticsearchSettings, PassageSettings, parse
 from indexer.storage.manifest import EncoderEntry
 
-__all__ = ["FORMAT", "Note", "body", "differences", "language_field", "note_in", "with_languages"]
+__all__ = [
+    "FORMAT",
+    "Note",
+    "body",
+    "differences",
+    "language_field",
+    "meta",
+    "note_in",
+    "with_languages",
+]
 
 FORMAT = 1
 _UNKNOWN = "und"  # ISO 639's code for a language that is not known

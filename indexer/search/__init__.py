@@ -1,1 +1,8 @@
-"""The searches over one index folder: by meaning (FAISS) and by words (tantivy, rank_bm25)."""
+"""The searches over one index folder: by meaning (FAISS) and by words (tantivy, rank_bm25).
+
+What the package offers stands in `__init__.pyi`; a name is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

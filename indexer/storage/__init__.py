@@ -1,1 +1,8 @@
-"""What lies in an index folder: the manifest, the segments, the journal of a build."""
+"""What lies in an index folder: the manifest, the segments, the journal of a build.
+
+What the package offers stands in `__init__.pyi`; a name is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -24,6 +24,7 @@ from indexer.schema import Term
 from indexer.text.word_cache import INSIDE, JOINED, LONGEST, Pieces, Rows, cut, kinds, portions
 
 __all__ = [
+    "STEMMERS",
     "Analyses",
     "Analysis",
     "analyse",

@@ -41,11 +41,9 @@ from indexer.text.tables import DARECZECH, Table, open_table
 
 __all__ = [
     "MAX_CHARACTERS",
-    "OnReject",
     "ReadNotes",
     "ReadOptions",
     "Reader",
-    "Reject",
     "check_document",
     "count_bytes",
     "read_documents",

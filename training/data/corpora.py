@@ -18,7 +18,7 @@ from configs.training_corpora import CorporaSettings, CorpusSettings
 from training.data.bitext_files import BitextFile, expand, read_rows
 from training.data.overlap import evaluation_texts, fold
 
-__all__ = ["FileReport", "Pairs", "read_pairs", "wrong_language"]
+__all__ = ["FileReport", "Pairs", "Talk", "read_pairs", "wrong_language"]
 
 Talk = Callable[[str], None]
 

@@ -1,1 +1,8 @@
-"""Trained students as files: Tandem's formats, sentence-transformers folders, ONNX, model cards."""
+"""Trained students as files: Tandem's formats, sentence-transformers folders, ONNX, model cards.
+
+What the package offers stands in `__init__.pyi`; a name is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,8 @@
-"""The models that are trained and those they are trained on: students, teachers, cached teacher vectors."""
+"""The models that are trained and those they are trained on: students, teachers, cached teacher vectors.
+
+What the package offers stands in `__init__.pyi`; a name is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

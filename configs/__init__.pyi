@@ -1,0 +1,77 @@
+# What this package offers to the others; nothing else of it is imported from outside.
+from . import load
+from .errors import (
+    BackendError,
+    ConfigError,
+    DocumentError,
+    IndexFolderError,
+    MissingExtra,
+    TandemError,
+)
+from .lazy import LazyGroup
+from .options import config_options, index_option, json_option
+from .progress import Advance, Bar, no_bar, progress_bar
+from .settings import (
+    DenseSettings,
+    ElasticsearchSettings,
+    EncoderSettings,
+    FusionSettings,
+    LexicalSettings,
+    PassageSettings,
+    SearchSettings,
+    Settings,
+    parse,
+)
+from .training import (
+    AlarmSettings,
+    ContrastiveSettings,
+    DistillSettings,
+    HeldOutSettings,
+    RelevanceSettings,
+    RetromaeSettings,
+    RunSettings,
+    StudentSettings,
+    TextSettings,
+)
+from .training_corpora import CorporaSettings, CorpusSettings
+from .training_static import StaticSettings, TokenizerSettings
+
+__all__ = [
+    "Advance",
+    "AlarmSettings",
+    "BackendError",
+    "Bar",
+    "ConfigError",
+    "ContrastiveSettings",
+    "CorporaSettings",
+    "CorpusSettings",
+    "DenseSettings",
+    "DistillSettings",
+    "DocumentError",
+    "ElasticsearchSettings",
+    "EncoderSettings",
+    "FusionSettings",
+    "HeldOutSettings",
+    "IndexFolderError",
+    "LazyGroup",
+    "LexicalSettings",
+    "MissingExtra",
+    "PassageSettings",
+    "RelevanceSettings",
+    "RetromaeSettings",
+    "RunSettings",
+    "SearchSettings",
+    "Settings",
+    "StaticSettings",
+    "StudentSettings",
+    "TandemError",
+    "TextSettings",
+    "TokenizerSettings",
+    "config_options",
+    "index_option",
+    "json_option",
+    "load",
+    "no_bar",
+    "parse",
+    "progress_bar",
+]

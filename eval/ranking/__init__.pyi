@@ -1,0 +1,56 @@
+# What this package offers to the others; nothing else of it is imported from outside.
+from . import churn
+from .comparison import losses
+from .metrics import Measure
+from .relevance import (
+    Known,
+    System,
+    Task,
+    check_run,
+    join_index,
+    measure_system,
+    measures_for,
+    rerank,
+    retrieve,
+)
+from .remembered_pools import RememberedPools
+from .report import Measured, Report, as_json, make_report, versions
+from .report_files import write_report
+from .report_markdown import comparison_table, figures, pipes
+from .statistics import shown_p
+from .systems import Spec, named, parse_spec
+from .tuning import Candidate, Tuned, candidates, settings_of, tune
+
+__all__ = [
+    "Candidate",
+    "Known",
+    "Measure",
+    "Measured",
+    "RememberedPools",
+    "Report",
+    "Spec",
+    "System",
+    "Task",
+    "Tuned",
+    "as_json",
+    "candidates",
+    "check_run",
+    "churn",
+    "comparison_table",
+    "figures",
+    "join_index",
+    "losses",
+    "make_report",
+    "measure_system",
+    "measures_for",
+    "named",
+    "parse_spec",
+    "pipes",
+    "rerank",
+    "retrieve",
+    "settings_of",
+    "shown_p",
+    "tune",
+    "versions",
+    "write_report",
+]

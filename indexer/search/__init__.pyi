@@ -1,0 +1,21 @@
+# What this package offers to the others; nothing else of it is imported from outside.
+from .bm25 import RankBM25Index
+from .dense import DenseIndex, choose_factory, gpus, read_ann, write_ann
+from .lexical import K1, LexicalIndex, LexicalWriter
+from .pool import pool_of, pools
+from .query import prepared
+
+__all__ = [
+    "K1",
+    "DenseIndex",
+    "LexicalIndex",
+    "LexicalWriter",
+    "RankBM25Index",
+    "choose_factory",
+    "gpus",
+    "pool_of",
+    "pools",
+    "prepared",
+    "read_ann",
+    "write_ann",
+]

@@ -1,0 +1,49 @@
+# What this package offers to the others; nothing else of it is imported from outside.
+from .journal import Journal, passage_key
+from .manifest import (
+    FORMAT,
+    MANIFEST,
+    DenseEntry,
+    EncoderEntry,
+    FileEntry,
+    Manifest,
+    SegmentEntry,
+    checksum,
+    forbidden,
+    read_manifest,
+    refuse_links,
+)
+from .segments import merge_tail
+from .store import (
+    NO_ARRAY,
+    SegmentWriter,
+    Store,
+    content_hash,
+    document_of,
+    load_array,
+    open_database,
+)
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "NO_ARRAY",
+    "DenseEntry",
+    "EncoderEntry",
+    "FileEntry",
+    "Journal",
+    "Manifest",
+    "SegmentEntry",
+    "SegmentWriter",
+    "Store",
+    "checksum",
+    "content_hash",
+    "document_of",
+    "forbidden",
+    "load_array",
+    "merge_tail",
+    "open_database",
+    "passage_key",
+    "read_manifest",
+    "refuse_links",
+]

@@ -1,0 +1,24 @@
+# What this package offers to the others; nothing else of it is imported from outside.
+from . import sentence_vectors, teacher_cache
+from .model_parts import Parts, parts_of, restored
+from .opening import open_model, width_of
+from .static_branch import StaticBranch, least_squares, open_static
+from .students import open_student
+from .teacher_vectors import narrowed, principal_axes, teach
+
+__all__ = [
+    "Parts",
+    "StaticBranch",
+    "least_squares",
+    "narrowed",
+    "open_model",
+    "open_static",
+    "open_student",
+    "parts_of",
+    "principal_axes",
+    "restored",
+    "sentence_vectors",
+    "teach",
+    "teacher_cache",
+    "width_of",
+]
