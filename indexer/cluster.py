@@ -7,12 +7,14 @@ Opened at the index that the alias NAME leads to; a rebuild moves the alias to a
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
+import logging
+import math
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -37,26 +39,35 @@ from indexer.elastic.requests import (
     vectors_in,
 )
 from indexer.encoders.opening import open_encoder
-from indexer.schema import Document, Encoder, Matrix, Where
+from indexer.schema import (
+    Bounds,
+    Candidates,
+    CollectionFacts,
+    Document,
+    Encoder,
+    Index,
+    Keys,
+    Matrix,
+    Passage,
+    Pool,
+    Query,
+    Scores,
+    SignalName,
+    Where,
+)
+from indexer.search.lexical import K1
+from indexer.search.query import prepared
 from indexer.text import languages
 
-__all__ = ["Asked", "ClusterIndex", "resolved"]
+__all__ = ["ClusterIndex", "resolved"]
+
+log = logging.getLogger(__name__)
 
 _PAGE = 1_000  # entries read at a time
 _SEARCHES = 64  # in one request
-_REMEMBERED = 4_096  # words whose frequency is kept
-_NONE = Found([], [], [], np.zeros(0))
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One query as the cluster needs it: what to look for by words, in which languages, and by meaning."""
-
-    terms: Terms
-    langs: Sequence[str]
-    """Languages whose words are searched."""
-    vector: NDArray[np.float32]
-    """(dim,) of unit length, or all zero."""
+_REMEMBERED = 100_000  # words of languages whose frequencies are kept
+_SEEN = 100_000  # passages whose documents and languages are kept
+_NONE = Candidates(np.array([], np.str_), np.zeros(0))
 
 
 def resolved(cluster: Cluster, name: str) -> tuple[str, Mapping[str, Any]]:
@@ -73,7 +84,10 @@ def resolved(cluster: Cluster, name: str) -> tuple[str, Mapping[str, Any]]:
 
 
 class ClusterIndex:
-    """One index of a cluster, open for searching. Safe to use from several threads."""
+    """One index of a cluster, open for searching. Satisfies `indexer.schema.Collection`.
+
+    A passage's key is the id of its entry, a document's its id. Safe to use from several threads.
+    """
 
     def __init__(
         self,
@@ -82,18 +96,39 @@ class ClusterIndex:
         index: str,
         note: Note,
         encoder: Encoder,
-        shards: int,
+        shards: int = 1,
+        device: str = "auto",
     ) -> None:
         self.name = name
         self.encoder = encoder
         self.note = note
         self.index = index
+        self.dense: Index = _Signal(self, "dense")
+        self.lexical: Index = _Signal(self, "lexical")
         self._cluster = cluster
         self._shards = shards
-        self._counts: dict[str, int] = {}
+        self._device = device
+        self._facts: CollectionFacts | None = None
         self._routes: list[str] = []
-        self._frequencies: OrderedDict[tuple[str, str, str], tuple[int, int]] = OrderedDict()
+        self._frequencies: dict[tuple[str, str, str], tuple[int, int]] = {}
+        self._seen: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
+        self._waiting = ThreadPoolExecutor(4, "tandem-cluster")
+
+    @property
+    def facts(self) -> CollectionFacts:
+        """What it holds; counted when first asked for."""
+        if self._facts is None:
+            counts = self.count_languages()
+            self._facts = CollectionFacts(
+                self.address,
+                self.note.generation,
+                sum(counts.values()),
+                self.count("passage"),
+                self.note.encoder.name,
+                counts,
+            )
+        return self._facts
 
     @classmethod
     def open(
@@ -130,8 +165,8 @@ class ClusterIndex:
                 f"not with {encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it again"
             )
         shards = int(entry["settings"]["index"]["number_of_shards"])
-        opened = cls(name, cluster, index, note, encoder, shards)
-        opened._counts = opened.count_languages()
+        opened = cls(name, cluster, index, note, encoder, shards, device)
+        assert opened.facts is not None  # counted now: a cluster that cannot search says so
         return opened
 
     @property
@@ -142,22 +177,40 @@ class ClusterIndex:
     def cluster(self) -> Cluster:
         return self._cluster
 
-    @property
-    def languages(self) -> list[str]:
-        """Languages of its documents, most first."""
-        return list(self._counts)
-
     def __len__(self) -> int:
         """Documents that can be found."""
-        return sum(self._counts.values())
+        return self.facts.documents
+
+    def about(self) -> dict[str, object]:
+        """What a report states of the index."""
+        facts, note = self.facts, self.note
+        return {
+            "documents": facts.documents,
+            "passages": facts.passages,
+            "languages": ", ".join(f"{lang or '?'} {n}" for lang, n in facts.languages.items()),
+            "generation": facts.generation,
+            "content": f"Elasticsearch index {self.index} of {note.created}",
+            "encoder": f"{note.encoder.name}, {note.encoder.dim} dimensions",
+            "encoder fingerprint": note.encoder.fingerprint,
+            "vectors": "Elasticsearch",
+            "words": {"backend": "elasticsearch", "word_weight": note.word_weight},
+            "passage settings": dataclasses.asdict(note.passages),
+        }
+
+    def newest(self) -> ClusterIndex | None:
+        """The index that the alias leads to by now, as it is by now; None where that is this one."""
+        index, entry = resolved(self._cluster, self.name)
+        note = note_in(entry["mappings"], self.address)
+        if index == self.index and note == self.note:
+            return None
+        # another fingerprint: the index was built again, with another encoder
+        same = note.encoder.fingerprint == self.note.encoder.fingerprint
+        encoder = self.encoder if same else None
+        return ClusterIndex.open(self.address, encoder, self._cluster.settings, self._device)
 
     def close(self) -> None:
+        self._waiting.shutdown()
         self._cluster.client.close()
-
-    def is_current(self) -> bool:
-        """Whether the alias still leads to this index, unchanged."""
-        index, entry = resolved(self._cluster, self.name)
-        return index == self.index and note_in(entry["mappings"], self.address) == self.note
 
     def check_where(self, where: Where | None) -> None:
         """Raises ConfigError for a filter on a language nobody knows."""
@@ -166,71 +219,143 @@ class ClusterIndex:
 
     # -- searching -----------------------------------------------------------------------------
 
-    def asked(self, terms: Terms, likely: Sequence[str], vector: NDArray[np.float32]) -> Asked:
-        return Asked(terms, searched_languages(terms, self.languages, likely), vector)
+    def queries(self, texts: Sequence[str]) -> list[Query]:
+        """The texts prepared, as for a folder; the first vector that is needed encodes them all at once."""
+        return [*prepared(texts, self.encoder, list(self.facts.languages), self.note.word_weight)]
 
-    def candidates(
+    def pools(
         self,
-        queries: Sequence[Asked],
-        k: int,
-        words: bool = True,
-        meaning: bool = True,
+        queries: Sequence[Query],
+        size: int,
+        signals: Sequence[SignalName],
         where: Where | None = None,
-    ) -> list[tuple[Found, Found]]:
-        """The k best passages of each query by words and by meaning, all in one request.
+    ) -> list[Pool]:
+        """For each query the `size` best passages of each signal, all of them scored by every signal.
 
-        Where one of the two searches fails, the other's passages are given and its own are none; when
-        both fail, BackendError.
+        One request finds the passages, one more scores those that only one signal found. A signal that
+        fails is left out of the pool's ranks and named in `failed`; when all fail, BackendError.
         """
+        counting = None
+        if len(signals) > 1:  # fusion will ask for the bounds
+            counting = self._waiting.submit(self._frequencies_for, queries)
+        found = self._candidates(queries, size, signals, where)
+        merged = [_merged(lists) for lists in found]
+        bodies: list[dict[str, Any] | None] = []
+        for query, keys, lists in zip(queries, merged, found, strict=True):
+            for name in signals:
+                known = set(lists[name].keys.tolist()) if name in lists else set(keys)
+                bodies.append(self._scoring(query, name, [k for k in keys if k not in known]))
+        answers = iter(self._search(bodies, _preferences(queries, signals)))
+        pools = []
+        for keys, lists in zip(merged, found, strict=True):
+            scored = {name: _scores(next(answers), name) for name in signals}
+            pools.append(_pool(keys, lists, signals, scored))
+        if counting is not None:
+            counting.result()
+        return pools
+
+    def scored(self, query: Query, keys: Keys, signals: Sequence[SignalName]) -> Pool:
+        """These passages, scored by every signal; they have no ranks."""
+        wanted = keys.tolist()
+        bodies: list[dict[str, Any] | None] = []
+        parts = [wanted[at : at + _PAGE] for at in range(0, len(wanted), _PAGE)]
+        for name in signals:
+            bodies += [self._scoring(query, name, part) for part in parts]
+        answers = iter(self._search(bodies, [_preference(query.terms)] * len(bodies)))
+        scores: dict[SignalName, Scores] = {}
+        for name in signals:
+            known: dict[str, float] = {}
+            for _ in parts:
+                known |= _scores(next(answers), name)
+            scores[name] = np.array([known.get(key, 0.0) for key in wanted], np.float64)
+        unranked = np.full(len(wanted), math.inf)
+        return Pool(keys, scores, dict.fromkeys(signals, unranked))
+
+    def bounds(self, query: Query) -> dict[SignalName, Bounds]:
+        """Each signal's scores that mean nothing and everything."""
+        return {
+            "dense": (self.note.encoder.background, 1.0),
+            "lexical": (0.0, self._most(query)),
+        }
+
+    def _most(self, query: Query) -> float:
+        """The BM25 that no passage can exceed in the languages the query may be in.
+
+        Each language has its own idf; words that it does not hold count with the idf of a word seen nowhere.
+        """
+        counts = self._frequencies_for([query])[0]
+        totals = [0.0]
+        for lang in query.likely:
+            total = 0.0
+            for stream, term, weight in query.terms:
+                n, passages = counts[stream, term, lang]
+                total += weight * math.log1p((max(passages, n) - n + 0.5) / (n + 0.5)) * (K1 + 1)
+            totals.append(total)
+        return max(totals)
+
+    def _candidates(
+        self,
+        queries: Sequence[Query],
+        size: int,
+        signals: Sequence[SignalName],
+        where: Where | None,
+    ) -> list[dict[SignalName, Candidates]]:
+        """What each signal found for each query; a signal that failed is not there."""
         bodies: list[dict[str, Any] | None] = []
         for query in queries:
-            bodies.append(
-                by_words(query.terms, query.langs, k, where)
-                if words and query.terms and query.langs
-                else None
-            )
-            bodies.append(
-                by_meaning(query.vector, k, self._cluster.settings.oversample, where)
-                if meaning and query.vector.any()
-                else None
-            )
-        answers = self._search(bodies, [_preference(q.terms) for q in queries for _ in range(2)])
+            bodies += [self._searching(query, name, size, where) for name in signals]
+        answers = iter(self._search(bodies, _preferences(queries, signals)))
+        asked = iter(bodies)
         found = []
-        for by, near in zip(answers[::2], answers[1::2], strict=True):
-            found.append(
-                (
-                    found_in(by, k, False) if by else _NONE,
-                    found_in(near, k, True) if near else _NONE,
-                )
-            )
+        for _ in queries:
+            lists: dict[SignalName, Candidates] = {}
+            for name in signals:
+                body, answer = next(asked), next(answers)
+                if body is None:
+                    lists[name] = _NONE
+                elif answer is not None:
+                    lists[name] = self._remembered(found_in(answer, size, name == "dense"))
+            found.append(lists)
         return found
 
-    def score_words(self, query: Asked, keys: Sequence[str]) -> NDArray[np.float64]:
-        """The BM25 score of each of these passages, 0 where no word matches."""
-        if not query.terms or not query.langs or not keys:
-            return np.zeros(len(keys))
-        return self._scores(query, keys, False)
+    def _searching(
+        self, query: Query, name: SignalName, size: int, where: Where | None
+    ) -> dict[str, Any] | None:
+        """One signal's search; None where there is nothing to look for."""
+        if name == "dense":
+            vector = query.vector
+            return (
+                by_meaning(vector, size, self._cluster.settings.oversample, where)
+                if vector.any()
+                else None
+            )
+        langs = self._searched(query)
+        return by_words(query.terms, langs, size, where) if query.terms and langs else None
 
-    def score_meaning(self, query: Asked, keys: Sequence[str]) -> NDArray[np.float64]:
-        """The exact cosine of each of these passages; 0 for one without a vector."""
-        if not query.vector.any() or not keys:
-            return np.zeros(len(keys))
-        return self._scores(query, keys, True)
+    def _scoring(
+        self, query: Query, name: SignalName, keys: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """One signal's search among these passages; None where that is not needed."""
+        if not keys:
+            return None
+        if name == "dense":
+            return (
+                by_meaning(query.vector, len(keys), 1.0, keys=keys) if query.vector.any() else None
+            )
+        langs = self._searched(query)
+        return by_words(query.terms, langs, len(keys), keys=keys) if query.terms and langs else None
 
-    def _scores(self, query: Asked, keys: Sequence[str], cosine: bool) -> NDArray[np.float64]:
-        parts = [list(keys[at : at + _PAGE]) for at in range(0, len(keys), _PAGE)]
-        bodies: list[dict[str, Any] | None] = [
-            by_meaning(query.vector, len(part), 1.0, keys=part)
-            if cosine
-            else by_words(query.terms, query.langs, len(part), keys=part)
-            for part in parts
-        ]
-        known: dict[str, float] = {}
-        for answer in self._search(bodies, [_preference(query.terms)] * len(bodies)):
-            if answer is not None:
-                found = found_in(answer, LARGEST, cosine)
-                known |= dict(zip(found.keys, found.scores.tolist(), strict=True))
-        return np.array([known.get(key, 0.0) for key in keys])
+    def _searched(self, query: Query) -> list[str]:
+        return searched_languages(query.terms, list(self.facts.languages), query.likely)
+
+    def _remembered(self, found: Found) -> Candidates:
+        """The passages found; their documents and languages are kept for those who ask for them next."""
+        entries = zip(found.keys, zip(found.documents, found.langs, strict=True), strict=True)
+        with self._lock:
+            if len(self._seen) > _SEEN:
+                self._seen.clear()
+            self._seen.update(entries)
+        return Candidates(np.array(found.keys, np.str_), found.scores)
 
     def _search(
         self, bodies: Sequence[dict[str, Any] | None], preferences: Sequence[str]
@@ -259,6 +384,7 @@ class ClusterIndex:
                 if problem is None:
                     answers[i] = answer
                 else:
+                    log.warning("%s", problem)
                     failed = failed or problem
         if failed is not None and not any(answer is not None for answer in answers):
             raise BackendError(failed)
@@ -266,44 +392,66 @@ class ClusterIndex:
 
     # -- words and their frequencies ---------------------------------------------------------------
 
-    def passages_with(
-        self, terms: Terms, langs: Sequence[str]
-    ) -> dict[tuple[str, str, str], tuple[int, int]]:
-        """(stream, term, language) -> passages that hold the term, and passages of that language."""
-        wanted = {(stream, term, lang) for stream, term, _ in terms for lang in langs}
+    def _frequencies_for(
+        self, queries: Sequence[Query]
+    ) -> list[dict[tuple[str, str, str], tuple[int, int]]]:
+        """For each query (stream, term, language) -> passages that hold the term, and passages of the language."""
         with self._lock:
-            found = {key: self._frequencies[key] for key in wanted if key in self._frequencies}
-        missing = wanted - found.keys()
-        if missing:
-            asked = sorted({(stream, term, 1.0) for stream, term, _ in missing})
-            fresh = self._frequencies_of(asked, sorted({lang for *_, lang in missing}))
-            found |= {key: fresh[key] for key in wanted if key in fresh}
-            with self._lock:
-                self._frequencies.update(fresh)
-                while len(self._frequencies) > _REMEMBERED:
-                    self._frequencies.popitem(last=False)
-        return found
+            known = dict(self._frequencies)
+        missing = []
+        for query in queries:
+            terms = [
+                term
+                for term in query.terms
+                if any((term.stream, term.text, lang) not in known for lang in query.likely)
+            ]
+            if terms:
+                missing.append((terms, query.likely))
+        for at in range(0, len(missing), _SEARCHES):
+            known |= self._count(missing[at : at + _SEARCHES])
+        with self._lock:
+            if len(known) > _REMEMBERED:
+                self._frequencies.clear()
+            else:
+                self._frequencies.update(known)
+        return [
+            {
+                (t.stream, t.text, lang): known[t.stream, t.text, lang]
+                for t in q.terms
+                for lang in q.likely
+            }
+            for q in queries
+        ]
 
-    def _frequencies_of(
-        self, terms: Terms, langs: Sequence[str]
+    def _count(
+        self, asked: Sequence[tuple[Terms, Sequence[str]]]
     ) -> dict[tuple[str, str, str], tuple[int, int]]:
-        request = frequencies(terms, langs)
-        options = {key: request.pop(key) for key in list(request) if key != "doc"}
+        """The frequencies of these terms in these languages, summed over the shards."""
+        routes = self._every_shard()
         docs = [
-            {"_index": self.index, "routing": route, **request} for route in self._every_shard()
+            {"_index": self.index, "routing": route, "doc": frequencies(terms, langs)}
+            for terms, langs in asked
+            for route in routes
         ]
         with explained(self._cluster, self.name):
-            answer = self._cluster.client.mtermvectors(docs=docs, **options)
+            answers = self._cluster.client.mtermvectors(
+                docs=docs,
+                term_statistics=True,
+                field_statistics=True,
+                positions=False,
+                offsets=False,
+                payloads=False,
+            )["docs"]
         counts: dict[tuple[str, str, str], tuple[int, int]] = {}
-        for shard in answer["docs"]:
-            fields = shard.get("term_vectors", {})
-            for stream, term, _ in terms:
+        for number, (terms, langs) in enumerate(asked):
+            shards = answers[number * len(routes) : (number + 1) * len(routes)]
+            fields = [shard.get("term_vectors", {}) for shard in shards]
+            for term in terms:
                 for lang in langs:
-                    entry = fields.get(f"{stream}.{language_field(lang)}", {})
-                    holding = int(entry.get("terms", {}).get(term, {}).get("doc_freq", 0))
-                    total = int(entry.get("field_statistics", {}).get("doc_count", 0))
-                    before = counts.get((stream, term, lang), (0, 0))
-                    counts[stream, term, lang] = (before[0] + holding, before[1] + max(total, 0))
+                    key = term.stream, term.text, lang
+                    counts[key] = _frequency(
+                        fields, f"{term.stream}.{language_field(lang)}", term.text
+                    )
         return counts
 
     def _every_shard(self) -> list[str]:
@@ -323,10 +471,55 @@ class ClusterIndex:
             self._routes = list(routes.values())
         return self._routes
 
-    # -- documents and passages ----------------------------------------------------------------
+    # -- what keys name ------------------------------------------------------------------------
+
+    def _about(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Key -> (document id, language) of passages: remembered from the search that found them."""
+        with self._lock:
+            known = {key: self._seen[key] for key in keys if key in self._seen}
+        missing = [key for key in keys if key not in known]
+        for key, hit in self._by_key(missing, [], ["document", "lang"]).items():
+            fields = hit["fields"]
+            known[key] = fields["document"][0], fields["lang"][0]
+        return known
+
+    def documents_of(self, passages: Keys) -> Keys:
+        """The id of each passage's document, which is its key."""
+        keys = passages.tolist()
+        known = self._about(keys)
+        return np.array([known[key][0] if key in known else "" for key in keys], np.str_)
+
+    def languages_of(self, passages: Keys) -> NDArray[np.str_]:
+        """The language code of each passage's document; empty where it is not known."""
+        keys = passages.tolist()
+        known = self._about(keys)
+        return np.array([known[key][1] if key in known else "" for key in keys], np.str_)
+
+    def ids(self, documents: Keys) -> list[str]:
+        """Document ids are the keys of documents."""
+        return [str(id_) for id_ in documents.tolist()]
+
+    def fetch(self, passages: Keys) -> list[tuple[Document, Passage]]:
+        """Each passage with its document, in one request. One that was deleted meanwhile is empty."""
+        keys = passages.tolist()
+        of = dict(zip(keys, self.documents_of(passages).tolist(), strict=True))
+        both = [*keys, *(document_key(id_) for id_ in dict.fromkeys(of.values()))]
+        found = self._by_key(both, ["content"], ["lang"])
+        pairs = []
+        for key in keys:
+            id_ = of[key]
+            own = found.get(document_key(id_))
+            document = _document(id_, own) if own is not None else Document(id_, "")
+            content = found[key]["_source"]["content"] if key in found else {}
+            start, end = content.get("span", (0, 0))
+            text = document.text[start:end]
+            pairs.append((document, Passage(id_, content.get("number", 0), text, start, end)))
+        return pairs
+
+    # -- by document id ------------------------------------------------------------------------
 
     def documents(self, ids: Sequence[str]) -> dict[str, Document]:
-        """The documents among these ids."""
+        """The documents there are among these ids."""
         found = self._by_key([document_key(id_) for id_ in ids], ["content", "document"], ["lang"])
         documents = {}
         for hit in found.values():
@@ -342,16 +535,16 @@ class ClusterIndex:
             for key, hit in found.items()
         }
 
-    def passages(self, document_ids: Sequence[str]) -> dict[str, list[str]]:
-        """Keys of the passages of each document that is here, in the order of its text."""
-        keys = [document_key(id_) for id_ in document_ids]
+    def passages(self, ids: Sequence[str]) -> dict[str, Keys]:
+        """The keys of the passages of each document that is here, in the order of its text."""
+        keys = [document_key(id_) for id_ in ids]
         counts = {
             hit["_source"]["document"]: int(hit["_source"]["passages"])
             for hit in self._by_key(keys, ["document", "passages"], []).values()
         }
         return {
-            id_: [passage_key(id_, number) for number in range(counts[id_])]
-            for id_ in document_ids
+            id_: np.array([passage_key(id_, n) for n in range(counts[id_])], np.str_)
+            for id_ in ids
             if id_ in counts
         }
 
@@ -456,6 +649,72 @@ class ClusterIndex:
         return int(self.answer(body)["hits"]["total"]["value"])
 
 
+class _Signal:
+    """One signal of an index in a cluster. Satisfies `indexer.schema.Index`."""
+
+    def __init__(self, cluster_index: ClusterIndex, name: SignalName) -> None:
+        self._index = cluster_index
+        self._name = name
+
+    def search(self, query: Query, k: int, where: Where | None = None) -> Candidates:
+        return self.search_many([query], k, where)[0]
+
+    def search_many(
+        self, queries: Sequence[Query], k: int, where: Where | None = None
+    ) -> list[Candidates]:
+        pools = self._index.pools(queries, k, [self._name], where)
+        return [Candidates(pool.keys, pool.scores[self._name]) for pool in pools]
+
+    def score(self, query: Query, keys: Keys) -> Scores:
+        return self._index.scored(query, keys, [self._name]).scores[self._name]
+
+    def bounds(self, query: Query) -> Bounds:
+        return self._index.bounds(query)[self._name]
+
+
+def _frequency(shards: Sequence[Mapping[str, Any]], field: str, term: str) -> tuple[int, int]:
+    """Passages that hold the term, and passages that have the field at all."""
+    holding = total = 0
+    for fields in shards:
+        entry = fields.get(field, {})
+        holding += int(entry.get("terms", {}).get(term, {}).get("doc_freq", 0))
+        total += max(0, int(entry.get("field_statistics", {}).get("doc_count", 0)))
+    return holding, total
+
+
+def _merged(found: Mapping[SignalName, Candidates]) -> list[str]:
+    """Every passage found, once."""
+    lists = [candidates.keys.tolist() for candidates in found.values()]
+    return list(dict.fromkeys(itertools.chain.from_iterable(lists)))
+
+
+def _scores(answer: Mapping[str, Any] | None, name: SignalName) -> dict[str, float]:
+    if answer is None:
+        return {}
+    found = found_in(answer, LARGEST, name == "dense")
+    return dict(zip(found.keys, found.scores.tolist(), strict=True))
+
+
+def _pool(
+    keys: Sequence[str],
+    found: Mapping[SignalName, Candidates],
+    signals: Sequence[SignalName],
+    scored: Mapping[SignalName, Mapping[str, float]],
+) -> Pool:
+    """The pool of these passages: a score is what the signal found, else what it gave, else 0."""
+    scores: dict[SignalName, Scores] = {}
+    ranks: dict[SignalName, Scores] = {}
+    for name in signals:
+        mine = found.get(name, _NONE)
+        own = mine.keys.tolist()
+        known = {**scored[name], **dict(zip(own, mine.scores.tolist(), strict=True))}
+        places = dict(zip(own, range(1, len(own) + 1), strict=True))
+        scores[name] = np.array([known.get(key, 0.0) for key in keys], np.float64)
+        ranks[name] = np.array([places.get(key, math.inf) for key in keys], np.float64)
+    failed = frozenset(name for name in signals if name not in found)
+    return Pool(np.array(keys, np.str_), scores, ranks, failed)
+
+
 def _document(id_: str, hit: Mapping[str, Any]) -> Document:
     content = hit["_source"]["content"]
     return Document(
@@ -466,6 +725,10 @@ def _document(id_: str, hit: Mapping[str, Any]) -> Document:
         hit["fields"].get("lang", [""])[0],
         content.get("fields", {}),
     )
+
+
+def _preferences(queries: Sequence[Query], signals: Sequence[SignalName]) -> list[str]:
+    return [_preference(query.terms) for query in queries for _ in signals]
 
 
 def _preference(terms: Terms) -> str:

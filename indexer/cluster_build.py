@@ -46,6 +46,7 @@ __all__ = ["add_to_cluster", "build_in_cluster", "delete_from_cluster"]
 
 BATCH = 1024  # documents prepared and encoded at a time
 _WORTH_WORKERS = 4 * BATCH
+_RETIRED = 3.0  # seconds that a replaced index still answers
 _WRITERS = 3  # batches that are being written at a time
 _SAMPLE, _ASKED, _WORDS = 1000, 128, 8  # passages, pseudo-queries and their words: see _background
 
@@ -89,7 +90,8 @@ def build_in_cluster(
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     word_weight = (lexical or LexicalSettings()).word_weight
     note = Note(name, made_with, created, False, passages or PassageSettings(), word_weight)
-    standing = _standing(cluster, name)
+    standing, generation = _standing(cluster, name)
+    note = dataclasses.replace(note, generation=generation + 1)
     if standing is not None and not overwrite:
         raise BackendError(
             f"{address}: holds an index already; use `tandem index add` to add to it, or --overwrite to replace it"
@@ -173,18 +175,21 @@ def delete_from_cluster(
 # -- indices and the alias -------------------------------------------------------------------------
 
 
-def _standing(cluster: Cluster, name: str) -> str | None:
-    """The index behind the alias NAME; None when there is neither. BackendError for one of somebody else."""
+def _standing(cluster: Cluster, name: str) -> tuple[str | None, int]:
+    """The index behind the alias NAME and its generation; None and 0 when there is neither.
+
+    BackendError for an index of somebody else.
+    """
     with explained(cluster, name):
         if not cluster.client.indices.exists(index=name):
-            return None
+            return None, 0
     index, found = resolved(cluster, name)
-    note_in(found["mappings"], f"es://{name}")
+    note = note_in(found["mappings"], f"es://{name}")
     if index == name:
         raise BackendError(
             f"es://{name} at {cluster.hosts}: an index, not an alias, has this name; choose another one"
         )
-    return index
+    return index, note.generation
 
 
 def _unfinished(
@@ -197,9 +202,9 @@ def _unfinished(
         if index == standing or "tandem" not in entry_["mappings"].get("_meta", {}):
             continue
         other = note_in(entry_["mappings"], f"es://{name}")
-        if other.name != name or other.ready:
+        if other.name != name:
             continue
-        if restart:
+        if restart or other.ready:  # one that was replaced, by a build that was killed then
             with explained(cluster, name):
                 cluster.client.indices.delete(index=index)
             continue
@@ -239,7 +244,10 @@ def _create(cluster: Cluster, name: str, note: Note) -> str:
 
 
 def _swap(cluster: Cluster, name: str, index: str, note: Note, standing: str | None) -> None:
-    """Let the alias lead to the new index, and delete the one before it, in one step."""
+    """Let the alias lead to the new index, in one step; then delete the one before it.
+
+    A moment later, so that a page that follows its index has moved to the new one.
+    """
     client = cluster.client
     with explained(cluster, name):
         client.indices.put_mapping(index=index, meta=meta(note))
@@ -249,8 +257,11 @@ def _swap(cluster: Cluster, name: str, index: str, note: Note, standing: str | N
         )
         actions: list[dict[str, Any]] = [{"add": {"index": index, "alias": name}}]
         if standing is not None:
-            actions.append({"remove_index": {"index": standing}})
+            actions.append({"remove": {"index": standing, "alias": name}})
         client.indices.update_aliases(actions=actions)
+        if standing is not None:
+            time.sleep(_RETIRED)
+            client.indices.delete(index=standing)
 
 
 def _changed(cluster: Cluster, name: str, index: str) -> Note:

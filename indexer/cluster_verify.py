@@ -183,7 +183,7 @@ def _document_problems(opened: ClusterIndex, ids: Sequence[str]) -> Iterator[str
     documents = opened.documents(ids)
     hashes = opened.hashes(ids)
     passages = opened.passages(ids)
-    keys = [key for id_ in ids for key in passages.get(id_, [])]
+    keys = [key for id_ in ids if id_ in passages for key in passages[id_].tolist()]
     places = opened.passage_places(keys)
     vectors = dict(zip(keys, opened.vectors(keys), strict=True))
     for id_ in ids:
@@ -193,7 +193,7 @@ def _document_problems(opened: ClusterIndex, ids: Sequence[str]) -> Iterator[str
         known = {content_hash(document).hex(), content_hash(_undetected(document)).hex()}
         if hashes.get(id_) not in known:
             yield f"the document {id_!r} is not as it was written"
-        for number, key in enumerate(passages[id_]):
+        for number, key in enumerate(passages[id_].tolist()):
             if key not in places:
                 yield f"the passage {number} of the document {id_!r} is missing"
                 continue

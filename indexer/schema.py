@@ -140,6 +140,8 @@ class Pool:
     keys: Keys
     scores: Mapping[SignalName, Scores]
     ranks: Mapping[SignalName, Scores]
+    failed: frozenset[SignalName] = frozenset()
+    """Signals that could not answer, of a collection on other machines; their scores are 0."""
 
 
 @dataclass(frozen=True, slots=True)

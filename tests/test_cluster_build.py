@@ -70,7 +70,7 @@ def test_a_build_is_seen_whole_behind_its_name(
     assert list(documents_in(address, settings)) == documents  # in the order of their ids
     opened = ClusterIndex.open(address, None, settings)  # the encoder is known by its name
     assert len(opened) == 31
-    keys = opened.passages(["long"])["long"]
+    keys = opened.passages(["long"])["long"].tolist()
     places = opened.passage_places(keys)
     slices = [LONG[start:end] for _, start, end in (places[key] for key in keys)]
     assert len(slices) > 1
@@ -92,7 +92,7 @@ def test_a_name_that_is_taken_is_replaced_only_when_asked_in_one_step(
     reader = ClusterIndex.open(address, None, settings)
     with pytest.raises(BackendError, match="holds an index already; use `tandem index add`"):
         build_in_cluster(address, some(5), HashEncoder(), settings=settings)
-    assert reader.is_current()
+    assert reader.newest() is None
 
     def watched() -> Iterator[Document]:
         for document in some(2, first=100):
@@ -101,7 +101,7 @@ def test_a_name_that_is_taken_is_replaced_only_when_asked_in_one_step(
 
     build_in_cluster(address, watched(), HashEncoder(), settings=settings, overwrite=True)
     assert set(texts(address, settings)) == {"d0100", "d0101"}
-    assert not reader.is_current()
+    assert reader.newest() is not None
     assert len(indices(client, address)) == 1
 
 
@@ -115,14 +115,14 @@ def test_add_replaces_what_changed_passes_over_the_rest_and_leaves_no_passage_be
     report = add_to_cluster(address, changed, settings=settings)
     assert (report.added, report.replaced, report.unchanged) == (2, 1, 4)
     assert report.documents == 7
-    assert not reader.is_current()
+    assert reader.newest() is not None
     opened = ClusterIndex.open(address, None, settings)
     assert opened.count("passage") == 7
     assert texts(address, settings)["long"] == "Short now."
     assert verify_cluster(address, settings) == []
     again = add_to_cluster(address, changed, settings=settings)
     assert (again.added, again.replaced, again.unchanged) == (0, 0, 7)
-    assert opened.is_current()
+    assert opened.newest() is None
 
 
 def test_delete_takes_documents_and_passages_or_nothing(
@@ -243,7 +243,7 @@ def test_ids_of_any_length_and_letters_are_kept(
     opened = ClusterIndex.open(address, None, settings)
     for document in documents:
         assert opened.documents([document.id]) == {document.id: document}
-        assert len(opened.passage_places(opened.passages([document.id])[document.id])) == 1
+        assert len(opened.passage_places(opened.passages([document.id])[document.id].tolist())) == 1
     assert delete_from_cluster(address, ids, settings).documents == 0
 
 
@@ -441,8 +441,8 @@ def test_other_kinds_of_quantised_vectors_give_exact_scores_too(
     )
     build_in_cluster(address, some(200), HashEncoder(64), settings=settings, model="hash")
     opened = ClusterIndex.open(address, HashEncoder(64), settings)
-    vector = HashEncoder(64).encode(["harvest number0042 near the river"], kind="query")[0]
-    ((_, found),) = opened.candidates([opened.asked([], [], vector)], 10, words=False)
-    assert found.documents[0] == "d0042"
-    exact = opened.vectors(found.keys) @ vector
+    (query,) = opened.queries(["harvest number0042 near the river"])
+    found = opened.dense.search(query, 10)
+    assert opened.ids(opened.documents_of(found.keys))[0] == "d0042"
+    exact = opened.vectors(found.keys.tolist()) @ query.vector
     assert np.abs(found.scores - exact).max() < 2e-6

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.elastic.mapping import language_field
-from indexer.schema import Where
+from indexer.schema import Term, Where
 
 __all__ = [
     "LARGEST",
@@ -35,8 +35,7 @@ _CLAUSES = 2_000  # pairs of a term and a language's field that one search looks
 _WIDEST_KEY = 480  # bytes; Elasticsearch allows 512
 _FIELDS = ["key", "document", "lang"]
 
-Terms = Sequence[tuple[str, str, float]]
-"""(stream, term, weight): see `indexer.text.analysis.weighted_terms`."""
+Terms = Sequence[Term]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +107,25 @@ def by_words(
 
 
 def by_meaning(
-    vector: NDArray[np.float32], size: int, oversample: float, where: Where | None = None,
+    vector: NDArray[np.float32],
+    size: int,
+    oversample: float,
+    where: Where | None = None,
     keys: Sequence[str] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The nearest vectors by exact cosine among the candidates of the quantised graph.
 
     With `keys` only these passages are scored, all of them and exactly: Lucene compares one by one when
     fewer pass a filter than candidates are wanted.
     """
-    size = min(size + (0 if keys is not None else _TIES), LARGEST // max(1, int(oversample) + 1))
+    size = min(size + (0 if keys is not None else _TIES), LARGEST)
+    oversample = 1.0 if keys is not None else max(1.0, min(oversample, LARGEST / size))
     knn: dict[str, Any] = {
         "field": "vector",
         "query_vector": vector.tolist(),
         "k": max(size, 1),
         "num_candidates": min(LARGEST, max(100, int(size * oversample))),
-        "rescore_vector": {"oversample": oversample if keys is None else 1.0},
+        "rescore_vector": {"oversample": oversample},
     }
     filters = _filters(where, keys)
     if filters:
@@ -188,18 +191,11 @@ def vectors_in(answer: Mapping[str, Any], dim: int) -> dict[str, NDArray[np.floa
     return found
 
 
-def frequencies(terms: Terms, langs: Iterable[str]) -> dict[str, Any]:
+def frequencies(terms: Terms, langs: Iterable[str]) -> dict[str, dict[str, str]]:
     """A made-up document of these terms: its term vectors tell how many passages hold each."""
     texts: dict[str, dict[str, str]] = {}
     for stream in ("words", "stems"):
         text = " ".join(term for of, term, _ in terms if of == stream)
         if text:
             texts[stream] = {language_field(lang): text for lang in langs}
-    return {
-        "doc": texts,
-        "term_statistics": True,
-        "field_statistics": True,
-        "positions": False,
-        "offsets": False,
-        "payloads": False,
-    }
+    return texts
