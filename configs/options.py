@@ -36,7 +36,7 @@ def index_option(command: F) -> F:
         "index_path",
         required=True,
         metavar="INDEX",
-        help="The index folder to use.",
+        help="The index to use: a folder, or es://NAME in Elasticsearch.",
     )(command)
 
 

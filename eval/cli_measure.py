@@ -82,10 +82,11 @@ def the_encoder(
     changes: Sequence[str],
 ) -> Encoder:
     """The encoder that the options name, opened. Raises ConfigError when both MODEL and INDEX are given."""
+    from indexer.collections import encoder_of
     from indexer.encoders.opening import open_encoder
-    from indexer.folder import read_manifest
 
-    settings = load(Settings, config, changes).encoder
+    every = load(Settings, config, changes)
+    settings = every.encoder
     place = device or settings.device
     if index_path is None:
         return open_encoder(
@@ -99,9 +100,7 @@ def the_encoder(
         raise ConfigError(
             f"--encoder {model} and -i {index_path} both name an encoder; give one of them"
         )
-    from pathlib import Path
-
-    entry = read_manifest(Path(index_path)).encoder
+    entry = encoder_of(index_path, every.elasticsearch)
     encoder = open_encoder(
         entry.model,
         device=place,
@@ -121,13 +120,12 @@ def model_name(
     model: str | None, index_path: str | None, config: str | None, changes: Sequence[str]
 ) -> str:
     """What `open_encoder` takes to open that encoder again: an index that is written keeps it."""
-    from pathlib import Path
+    from indexer.collections import encoder_of
 
-    from indexer.folder import read_manifest
-
+    settings = load(Settings, config, changes)
     if index_path is not None:
-        return read_manifest(Path(index_path)).encoder.model
-    return model or load(Settings, config, changes).encoder.model
+        return encoder_of(index_path, settings.elasticsearch).model
+    return model or settings.encoder.model
 
 
 def emit(

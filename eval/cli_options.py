@@ -182,13 +182,13 @@ def open_retriever(index_path: str, config: str | None, changes: Sequence[str]) 
     from configs.load import load
     from configs.settings import Settings
     from eval.sentences.encoding import Remembering
-    from indexer.folder import IndexFolder
+    from indexer.collections import open_collection
     from retriever.retriever import Retriever
 
     settings = load(Settings, config, changes)
-    device = settings.encoder.device
-    encoder = Remembering(IndexFolder.open(index_path, device=device).encoder)
-    return Retriever.open(index_path, encoder, settings.search, device)
+    device, cluster = settings.encoder.device, settings.elasticsearch
+    encoder = Remembering(open_collection(index_path, None, device, cluster).encoder)
+    return Retriever.open(index_path, encoder, settings.search, device, cluster)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ from indexer.search.lexical import K1
 from indexer.search.query import prepared
 from indexer.text import languages
 
-__all__ = ["ClusterIndex", "resolved"]
+__all__ = ["ClusterIndex", "note_of", "resolved"]
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,13 @@ def resolved(cluster: Cluster, name: str) -> tuple[str, Mapping[str, Any]]:
             "leave it on one of them"
         )
     return index, entry
+
+
+def note_of(address: str, settings: ElasticsearchSettings | None = None) -> Note:
+    """How es://NAME was made. BackendError when the cluster or the index is not there."""
+    name = name_in(address)
+    _, entry = resolved(connect(settings), name)
+    return note_in(entry["mappings"], address)
 
 
 class ClusterIndex:

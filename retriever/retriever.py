@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ConfigError
-from configs.settings import FusionSettings, SearchSettings
-from indexer.folder import IndexFolder
+from configs.settings import ElasticsearchSettings, FusionSettings, SearchSettings
+from indexer.collections import open_collection
 from indexer.schema import (
     Collection,
     Encoder,
@@ -62,11 +62,12 @@ class Retriever:
         encoder: Encoder | None = None,
         settings: SearchSettings | None = None,
         device: str = "auto",
+        elasticsearch: ElasticsearchSettings | None = None,
     ) -> Retriever:
-        """The newest commit of the index folder at `path`. IndexFolderError as `IndexFolder.open`."""
+        """The index at `path`, a folder or es://NAME, as it is now. Raises what `open_collection` raises."""
         # the first query needs it; its file is unpacked while the encoder and the index are opened
         threading.Thread(target=languages.prepare).start()
-        return cls(IndexFolder.open(path, encoder, device), settings)
+        return cls(open_collection(path, encoder, device, elasticsearch), settings)
 
     @property
     def collection(self) -> Collection:
@@ -285,7 +286,7 @@ class _Ranking:
         return len(self.documents)
 
     def parts(self, place: int) -> dict[SignalName, Part]:
-        """What each signal contributed to the document at `place`."""
+        """What each signal contributed to the document at `place`; a signal that failed is not there."""
         row = self.best[place]
         return {
             name: Part(
@@ -294,6 +295,7 @@ class _Ranking:
                 float(self.fused.parts[name][row]),
             )
             for name, scores in self.pool.scores.items()
+            if name not in self.pool.failed
         }
 
 
@@ -351,6 +353,7 @@ def _joined(first: Pool, second: Pool) -> Pool:
         np.concatenate([first.keys, second.keys]),
         {name: np.concatenate([s, second.scores[name]]) for name, s in first.scores.items()},
         {name: np.concatenate([r, second.ranks[name]]) for name, r in first.ranks.items()},
+        first.failed | second.failed,
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import secrets
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from elasticsearch_server import GIVEN, VERSIONS, Server, forget
 from hypothesis import settings
 
 from demo import elasticsearch_node
@@ -35,20 +35,30 @@ def shared_data() -> Path:
     return folder
 
 
-GIVEN = os.environ.get("TANDEM_TEST_ELASTICSEARCH", "")
+@pytest.fixture(scope="session")
+def elasticsearch_server() -> Iterator[Server]:
+    """A running Elasticsearch for each version asked for: started once, stopped at the end.
+
+    TANDEM_TEST_ELASTICSEARCH names one that runs already.
+    """
+    with contextlib.ExitStack() as running:
+        urls = {"given": GIVEN}
+
+        def server(version: str) -> str:
+            if version not in urls:
+                if (reason := elasticsearch_node.missing(version)) is not None:
+                    pytest.skip(f"{reason}; or set TANDEM_TEST_ELASTICSEARCH to a server's URL")
+                node = running.enter_context(elasticsearch_node.running(version))
+                urls[version] = node.url
+            return urls[version]
+
+        yield server
 
 
-@pytest.fixture(scope="session", params=[GIVEN] if GIVEN else list(elasticsearch_node.JAVA))
-def elasticsearch_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A running Elasticsearch: the one that TANDEM_TEST_ELASTICSEARCH names, or a node of each version fetched."""
-    if GIVEN:
-        yield GIVEN
-        return
-    version = str(request.param)
-    if (reason := elasticsearch_node.missing(version)) is not None:
-        pytest.skip(f"{reason}; or set TANDEM_TEST_ELASTICSEARCH to the URL of a server")
-    with elasticsearch_node.running(version) as node:
-        yield node.url
+@pytest.fixture(scope="session", params=VERSIONS)
+def elasticsearch_url(request: pytest.FixtureRequest, elasticsearch_server: Server) -> str:
+    """The URL of a running Elasticsearch, of each version."""
+    return elasticsearch_server(str(request.param))
 
 
 @pytest.fixture
@@ -56,9 +66,4 @@ def elasticsearch_name(elasticsearch_url: str) -> Iterator[str]:
     """A name no index has yet; what a test made under it is deleted at the end."""
     name = f"tandem-test-{secrets.token_hex(6)}"
     yield name
-    listed = f"{elasticsearch_url}/_cat/indices/{name}*?h=index&format=json&expand_wildcards=all"
-    with urllib.request.urlopen(listed, timeout=30) as answer:
-        found = [entry["index"] for entry in json.load(answer)]
-    for index in found:
-        request = urllib.request.Request(f"{elasticsearch_url}/{index}", method="DELETE")
-        urllib.request.urlopen(request, timeout=30).close()
+    forget(elasticsearch_url, name)

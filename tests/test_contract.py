@@ -1,16 +1,20 @@
-"""One contract, every Index backend: FAISS Flat, HNSW and IVF-SQ8, tantivy, rank_bm25."""
+"""One contract, every Index backend: FAISS Flat, HNSW and IVF-SQ8, tantivy, rank_bm25, Elasticsearch."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from elasticsearch_server import VERSIONS, Server, forget
 
 from configs.errors import ConfigError
-from configs.settings import DenseSettings, LexicalSettings
+from configs.settings import DenseSettings, ElasticsearchSettings, LexicalSettings
 from indexer.build import build_index, delete_documents
+from indexer.cluster import ClusterIndex
+from indexer.cluster_build import build_in_cluster, delete_from_cluster
 from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Candidates, Document, Index, Where
@@ -33,6 +37,8 @@ def documents() -> list[Document]:
     return found
 
 
+Opened = IndexFolder | ClusterIndex
+
 BACKENDS = {
     "Flat": ("dense", DenseSettings(factory="Flat"), LexicalSettings()),
     "HNSW32": ("dense", DenseSettings(factory="HNSW32"), LexicalSettings()),
@@ -42,6 +48,12 @@ BACKENDS = {
 }
 DELETED = ["doc-001", "doc-009", "same-03"]
 
+CLUSTERS = {
+    f"{signal} in Elasticsearch {version}": (signal, version)
+    for version in VERSIONS
+    for signal in ("dense", "lexical")
+}
+
 
 def built(path: Path, backend: str) -> IndexFolder:
     _, dense, lexical = BACKENDS[backend]
@@ -49,25 +61,60 @@ def built(path: Path, backend: str) -> IndexFolder:
     return IndexFolder.open(path)
 
 
-def side(folder: IndexFolder, backend: str) -> Index:
-    return folder.dense if BACKENDS[backend][0] == "dense" else folder.lexical
+class World:
+    """Builds, opens and changes indexes of one backend."""
+
+    def __init__(self, backend: str, server: Server) -> None:
+        self.backend = backend
+        self._url = server(CLUSTERS[backend][1]) if backend in CLUSTERS else ""
+        self._settings = ElasticsearchSettings(hosts=(self._url,), replicas=0)
+        self._names: list[str] = []
+
+    def build(self, path: Path) -> Opened:
+        if not self._url:
+            return built(path, self.backend)
+        name = f"tandem-test-{secrets.token_hex(6)}"
+        self._names.append(name)
+        build_in_cluster(
+            f"es://{name}", documents(), HashEncoder(), settings=self._settings, model="hash"
+        )
+        return ClusterIndex.open(f"es://{name}", None, self._settings)
+
+    def delete(self, opened: Opened, ids: list[str]) -> Opened:
+        """The index after these documents were deleted, opened again."""
+        opened.close()
+        if isinstance(opened, IndexFolder):
+            delete_documents(opened.path, ids)
+            return IndexFolder.open(opened.path)
+        delete_from_cluster(opened.address, ids, self._settings)
+        return ClusterIndex.open(opened.address, None, self._settings)
+
+    def side(self, opened: Opened) -> Index:
+        signal = {**BACKENDS, **CLUSTERS}[self.backend][0]
+        return opened.dense if signal == "dense" else opened.lexical
+
+    def forget(self) -> None:
+        for name in self._names:
+            forget(self._url, name)
 
 
-@pytest.fixture(scope="module", params=list(BACKENDS))
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(scope="module", params=[*BACKENDS, *CLUSTERS])
+def world(request: pytest.FixtureRequest, elasticsearch_server: Server) -> Iterator[World]:
+    found = World(str(request.param), elasticsearch_server)
+    yield found
+    found.forget()
 
 
 @pytest.fixture(scope="module")
-def folder(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexFolder]:
-    opened = built(tmp_path_factory.mktemp("contract") / "index", backend)
+def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    opened = world.build(tmp_path_factory.mktemp("contract") / "index")
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="module")
-def index(folder: IndexFolder, backend: str) -> Index:
-    return side(folder, backend)
+def index(folder: Opened, world: World) -> Index:
+    return world.side(folder)
 
 
 QUERIES = ["hospital near prague", "walnut", "number017", "identical twin", "bread engine kyoto"]
@@ -81,28 +128,28 @@ def pairs(candidates: Candidates) -> list[tuple[object, float]]:
 
 
 def search(
-    folder: IndexFolder, index: Index, text: str, k: int, where: Where | None = None
+    folder: Opened, index: Index, text: str, k: int, where: Where | None = None
 ) -> Candidates:
     return index.search(folder.queries([text])[0], k, where)
 
 
-def ids_of(folder: IndexFolder, found: Candidates) -> list[str]:
+def ids_of(folder: Opened, found: Candidates) -> list[str]:
     """The document id of each candidate."""
     return folder.ids(folder.documents_of(found.keys))
 
 
-def test_candidates_are_best_first_with_unique_keys(index: Index, folder: IndexFolder) -> None:
+def test_candidates_are_best_first_with_unique_keys(index: Index, folder: Opened) -> None:
     for found in index.search_many(folder.queries(QUERIES), 50):
         assert len(found.keys)
         assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
         assert len(set(found.keys.tolist())) == len(found.keys)
 
 
-def test_what_is_asked_for_is_found_first(index: Index, folder: IndexFolder) -> None:
+def test_what_is_asked_for_is_found_first(index: Index, folder: Opened) -> None:
     assert ids_of(folder, search(folder, index, "number017", 5))[0] == "doc-017"
 
 
-def test_equal_scores_stand_in_the_order_of_keys(index: Index, folder: IndexFolder) -> None:
+def test_equal_scores_stand_in_the_order_of_keys(index: Index, folder: Opened) -> None:
     found = search(folder, index, "identical twin text", 12)
     assert len(set(found.scores.tolist())) == 1
     assert found.keys.tolist() == sorted(found.keys.tolist())
@@ -110,34 +157,38 @@ def test_equal_scores_stand_in_the_order_of_keys(index: Index, folder: IndexFold
 
 
 def test_a_shorter_search_is_the_beginning_of_a_longer_one(
-    index: Index, folder: IndexFolder, backend: str
+    index: Index, folder: Opened, world: World
 ) -> None:
     for query in folder.queries(QUERIES):
         longest = index.search(query, 40)
         for k in (1, 3, 7, 11, 20):
             shorter = index.search(query, k)
             assert shorter.scores.tolist() == longest.scores[:k].tolist()
-            if backend not in ("HNSW32", "IVF4,SQ8"):  # which of equal passages they find is theirs
+            graph = world.backend.startswith("dense in")
+            if not graph and world.backend not in (
+                "HNSW32",
+                "IVF4,SQ8",
+            ):  # which of equal passages they find is theirs
                 assert shorter.keys.tolist() == longest.keys[:k].tolist(), (query.text, k)
 
 
-def test_many_queries_are_answered_as_each_would_be(index: Index, folder: IndexFolder) -> None:
+def test_many_queries_are_answered_as_each_would_be(index: Index, folder: Opened) -> None:
     together = index.search_many(folder.queries(QUERIES), 10)
     alone = [search(folder, index, text, 10) for text in QUERIES]
     assert list(map(pairs, together)) == list(map(pairs, alone))
     assert index.search_many([], 10) == []
 
 
-def test_one_search_twice_is_one_result(index: Index, folder: IndexFolder) -> None:
+def test_one_search_twice_is_one_result(index: Index, folder: Opened) -> None:
     for query in folder.queries(QUERIES):
         assert pairs(index.search(query, 30)) == pairs(index.search(query, 30))
 
 
-def test_k_beyond_the_collection_gives_all_there_is(index: Index, folder: IndexFolder) -> None:
+def test_k_beyond_the_collection_gives_all_there_is(index: Index, folder: Opened) -> None:
     assert 15 <= len(search(folder, index, "hospital", 10**9).keys) <= len(folder)
 
 
-def test_score_is_what_search_gave(index: Index, folder: IndexFolder) -> None:
+def test_score_is_what_search_gave(index: Index, folder: Opened) -> None:
     for query in folder.queries(QUERIES):
         keys, given = index.search(query, 40)
         scores = index.score(query, keys)
@@ -147,7 +198,7 @@ def test_score_is_what_search_gave(index: Index, folder: IndexFolder) -> None:
         assert index.score(query, keys[:0]).tolist() == []
 
 
-def test_a_score_asked_for_alone_is_the_same(index: Index, folder: IndexFolder) -> None:
+def test_a_score_asked_for_alone_is_the_same(index: Index, folder: Opened) -> None:
     query = folder.queries(["bread near lima"])[0]
     found = index.search(query, 10)
     for place, score in enumerate(found.scores.tolist()):
@@ -155,7 +206,7 @@ def test_a_score_asked_for_alone_is_the_same(index: Index, folder: IndexFolder) 
 
 
 def test_bounds_are_not_exceeded_and_do_not_depend_on_the_hits(
-    index: Index, folder: IndexFolder
+    index: Index, folder: Opened
 ) -> None:
     for query in folder.queries([*QUERIES, "number000 number001", "walnut walnut walnut"]):
         low, high = index.bounds(query)
@@ -164,9 +215,7 @@ def test_bounds_are_not_exceeded_and_do_not_depend_on_the_hits(
         assert index.bounds(query) == (low, high)
 
 
-def test_only_documents_of_the_languages_asked_for_are_found(
-    index: Index, folder: IndexFolder
-) -> None:
+def test_only_documents_of_the_languages_asked_for_are_found(index: Index, folder: Opened) -> None:
     query = folder.queries(["hospital near prague"])[0]
     found = index.search(query, 200, Where(frozenset(["cs"])))
     assert len(found.keys)
@@ -176,7 +225,7 @@ def test_only_documents_of_the_languages_asked_for_are_found(
     assert pairs(index.search(query, 10, Where(frozenset(["bn"])))) == []
 
 
-def test_a_filter_changes_no_score_and_no_order(index: Index, folder: IndexFolder) -> None:
+def test_a_filter_changes_no_score_and_no_order(index: Index, folder: Opened) -> None:
     query = folder.queries(["hospital near prague"])[0]
     everything = index.search(query, 200)
     czech = folder.languages_of(everything.keys) == "cs"
@@ -185,7 +234,7 @@ def test_a_filter_changes_no_score_and_no_order(index: Index, folder: IndexFolde
 
 
 def test_only_documents_with_the_field_values_asked_for_are_found(
-    index: Index, folder: IndexFolder
+    index: Index, folder: Opened
 ) -> None:
     query = folder.queries(["hospital"])[0]
     found = index.search(query, 200, Where(frozenset(), {"place": "lima"}))
@@ -197,15 +246,13 @@ def test_only_documents_with_the_field_values_asked_for_are_found(
     assert pairs(index.search(query, 9, Where(frozenset(), {"colour": "red"}))) == []
 
 
-def test_a_query_without_words_finds_nothing(index: Index, folder: IndexFolder) -> None:
+def test_a_query_without_words_finds_nothing(index: Index, folder: Opened) -> None:
     assert [pairs(found) for found in index.search_many(folder.queries(["", "  "]), 5)] == [[], []]
 
 
-def test_deleted_documents_are_never_found(backend: str, tmp_path: Path) -> None:
-    built(tmp_path / "index", backend).close()
-    delete_documents(tmp_path / "index", DELETED)
-    folder = IndexFolder.open(tmp_path / "index")
-    index = side(folder, backend)
+def test_deleted_documents_are_never_found(world: World, tmp_path: Path) -> None:
+    folder = world.delete(world.build(tmp_path / "index"), DELETED)
+    index = world.side(folder)
     texts = ["castle castle near vienna", "identical twin text", "number001", "number009"]
     for query in folder.queries(texts):
         for where in (None, Where(frozenset(["en", "cs"]))):
@@ -216,12 +263,11 @@ def test_deleted_documents_are_never_found(backend: str, tmp_path: Path) -> None
 
 
 def test_an_index_of_which_everything_was_deleted_finds_nothing(
-    backend: str, tmp_path: Path
+    world: World, tmp_path: Path
 ) -> None:
-    built(tmp_path / "index", backend).close()
-    delete_documents(tmp_path / "index", [document.id for document in documents()])
-    folder = IndexFolder.open(tmp_path / "index")
-    index = side(folder, backend)
+    everything = [document.id for document in documents()]
+    folder = world.delete(world.build(tmp_path / "index"), everything)
+    index = world.side(folder)
     queries = folder.queries(["hospital", "twin"])
     for where in (None, Where(frozenset(["en"]))):
         assert [pairs(found) for found in index.search_many(queries, 5, where)] == [[], []]
@@ -231,7 +277,8 @@ def test_an_index_of_which_everything_was_deleted_finds_nothing(
     folder.close()
 
 
-def test_neighbours_refuse_to_give_none(folder: IndexFolder) -> None:
+def test_neighbours_refuse_to_give_none(tmp_path: Path) -> None:
+    folder = built(tmp_path / "index", "Flat")
     with pytest.raises(ConfigError, match="k must be at least 1"):
         folder.dense.neighbours(HashEncoder().encode(["hospital"]), 0)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from configs.errors import IndexFolderError, TandemError
+from configs.errors import TandemError
 from indexer.schema import Document, Hit, Where
 from indexer.text import languages
 from retriever.retriever import Retriever
@@ -87,7 +87,7 @@ class Live:
         try:
             if self._retriever.refresh():
                 log.info("moved to generation %d", self.facts().generation)
-        except (IndexFolderError, OSError) as error:
+        except (TandemError, OSError) as error:
             log.warning("the newest commit could not be opened, serving the one before: %s", error)
             self._on_failure()
         finally:
