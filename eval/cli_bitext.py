@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from configs.errors import ConfigError, DocumentError
+from configs.load import load
+from configs.settings import ElasticsearchSettings, Settings
 from eval.cli_measure import (
     bar,
     emit,
@@ -25,11 +27,12 @@ from eval.cli_measure import (
     the_encoder,
 )
 from eval.cli_options import counter
+from indexer.elastic.address import is_address
 
 if TYPE_CHECKING:
     from eval.sentences.bucc import Mined, Quality, Split
     from eval.sentences.margin import Margin, Retrieval
-    from eval.sentences.mining import Sentences
+    from eval.sentences.mining import SentenceIndex, Sentences
     from indexer.schema import Document, Encoder
 
 __all__ = ["bitext"]
@@ -112,8 +115,8 @@ def mine(
 ) -> None:
     """Write scored sentence pairs: score, source, target in each line, best first.
 
-    SOURCE and TARGET are text files of a sentence a line (plain, .gz, .xz), or index folders that are
-    there already. Vectors and texts stay on disk: millions of sentences need little memory.
+    SOURCE and TARGET are text files of a sentence a line (plain, .gz, .xz), or indexes that are there
+    already: folders, or es://NAME. Vectors and texts stay on disk: millions of sentences need little memory.
     """
     from eval.sentences.margin import Pairs
     from eval.sentences.mining import BLOCK, write_pairs
@@ -121,16 +124,18 @@ def mine(
 
     begin = time.perf_counter()
     codes = _two(langs)
-    needs_encoder = not (Path(source).is_dir() and Path(target).is_dir())
+    needs_encoder = not (_is_index(source) and _is_index(target))
     if not needs_encoder and (which["model"] or index_path):
-        raise ConfigError(
-            "two index folders name their encoder themselves; leave --encoder and -i out"
-        )
+        raise ConfigError("two indexes name their encoder themselves; leave --encoder and -i out")
     encoder = the_encoder(index_path=index_path, **which) if needs_encoder else None
     model = model_name(which["model"], index_path, which["config"], which["changes"])
     with _workplace(work) as folder:
-        one = _sentences(source, folder / "source.index", encoder, model, codes[0], ids, factory)
-        other = _sentences(target, folder / "target.index", encoder, model, codes[1], ids, factory)
+        cluster = load(Settings, which["config"], which["changes"]).elasticsearch
+        places = folder / "source.index", folder / "target.index"
+        one, other = (
+            _sentences(path, place, encoder, model, code, ids, factory, cluster)
+            for path, place, code in zip((source, target), places, codes, strict=True)
+        )
         with (
             bar(range(0, len(one), BLOCK), "source to target") as there,
             bar(range(0, len(other), BLOCK), "target to source") as back,
@@ -160,7 +165,7 @@ def mine(
             "lowest": float(pairs.scores[-1]) if len(pairs) else None,
             "seconds": round(time.perf_counter() - begin, 3),
         }
-        kept = one.folder.encoder
+        kept = one.encoder
     said = f"{len(pairs)} pairs from {len(one)} and {len(other)} sentences in {result['seconds']:.1f} s"
     click.echo(said, err=True)
     if as_json:
@@ -376,20 +381,33 @@ def _print(texts: dict[str, str]) -> str:
 
 
 def _sentences(
-    path: str, place: Path, encoder: Encoder | None, model: str, lang: str, ids: bool, factory: str
-) -> Sentences:
-    """An index folder's sentences; a text file is made into one first."""
+    path: str,
+    place: Path,
+    encoder: Encoder | None,
+    model: str,
+    lang: str,
+    ids: bool,
+    factory: str,
+    cluster: ElasticsearchSettings,
+) -> SentenceIndex:
+    """The sentences of an index; a text file is made into an index folder first."""
+    from eval.sentences.cluster_sentences import ClusterSentences
     from eval.sentences.mining import as_documents, first_of_each, live_sentences, read_sentences
+    from indexer.cluster import ClusterIndex
     from indexer.folder import IndexFolder
 
-    if Path(path).is_dir():
-        folder = IndexFolder.open(path)
-        if encoder is not None and folder.encoder.fingerprint != encoder.fingerprint:
+    if _is_index(path):
+        index: SentenceIndex
+        if is_address(path):
+            index = ClusterSentences(ClusterIndex.open(path, None, cluster))
+        else:
+            index = live_sentences(IndexFolder.open(path))
+        if encoder is not None and index.encoder.fingerprint != encoder.fingerprint:
             raise ConfigError(
-                f"{path} was written with {folder.encoder.name}; give --encoder {folder.encoder.name} "
+                f"{path} was written with {index.encoder.name}; give --encoder {index.encoder.name} "
                 "for the other file"
             )
-        return live_sentences(folder)
+        return index
     assert encoder is not None
     first = first_of_each(read_sentences(path, ids))
     if not len(first):
@@ -401,6 +419,10 @@ def _sentences(
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     documents = as_documents(read_sentences(path, ids), first, lang)
     return _built(place, documents, count, encoder, model, factory, f"{digest} {ids} {lang}")
+
+
+def _is_index(path: str) -> bool:
+    return is_address(path) or Path(path).is_dir()
 
 
 def _built(

@@ -78,7 +78,7 @@ def compare(
 ) -> None:
     """Systems side by side on the same judgments: which is better, and is it chance?
 
-    A SYSTEM is a TREC run, an index folder, or a way to search INDEX: a mode (hybrid, dense, lexical), a
+    A SYSTEM is a TREC run, an index (a folder or es://NAME), or a way to search INDEX: a mode (hybrid, dense, lexical), a
     YAML file of settings, or KEY=VALUE[,KEY=VALUE...]. The others are held against the first.
     """
     from eval.formats.trec import read_run

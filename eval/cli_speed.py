@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from configs.errors import ConfigError, DocumentError
+from configs.load import load
+from configs.settings import Settings
 from eval.cli_measure import bar, emit, encoder_options, percent, table, the_encoder
 from eval.cli_options import counter
 
@@ -72,7 +74,10 @@ def speed(
         if documents is not None:
             path = str(Path(folder) / "speed.index")
             result["indexing"] = _index(path, documents, encoder)
-        retriever = Retriever.open(path, encoder=encoder) if path is not None else None
+        cluster = load(Settings, which["config"], which["changes"]).elasticsearch
+        retriever = (
+            Retriever.open(path, encoder, elasticsearch=cluster) if path is not None else None
+        )
         if retriever is not None and not asked:
             asked = _own_queries(retriever, count)
         with bar(asked, "encoding") as steps:
@@ -86,7 +91,7 @@ def speed(
                 lines.append(_latency(f"search, {mode}", searches[mode]))
             facts = retriever.collection.facts
             result["search"] = searches
-            result["size"] = measure.size(path, facts.passages)
+            result["size"] = measure.size(path, facts.passages, cluster)
             result["documents"], result["passages"] = facts.documents, facts.passages
             result["factory"] = retriever.collection.about()["vectors"]
     emit(as_json, "speed", encoder, [], result, _speed_text(result, lines), k=k, queries=len(asked))

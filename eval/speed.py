@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import DocumentError
+from configs.settings import ElasticsearchSettings
+from indexer.elastic.address import is_address
 from indexer.schema import Encoder, Mode
 from retriever.retriever import Retriever
 
@@ -125,8 +127,15 @@ def search_latency(
     return latency(timed(lambda query: retriever.search(query, k=k, mode=mode), steps or queries))
 
 
-def size(path: str | Path, passages: int) -> Size:
-    """Bytes of every file of an index folder, summed by its first folder or file."""
+def size(
+    path: str | Path, passages: int, elasticsearch: ElasticsearchSettings | None = None
+) -> Size:
+    """Bytes of every file of an index folder, summed by its first folder or file; of es://NAME, in all."""
+    if isinstance(path, str) and is_address(path):
+        from indexer.cluster_verify import cluster_info
+
+        found = cluster_info(path, elasticsearch)
+        return Size(found.bytes, {found.index: found.bytes}, found.bytes / max(1, passages))
     root = Path(path)
     parts: dict[str, int] = {}
     for file in sorted(root.rglob("*")):

@@ -565,6 +565,20 @@ class ClusterIndex:
         for hit in self.entries("document", ["document"]):
             yield hit["fields"]["document"][0]
 
+    def passage_keys(self) -> Iterator[str]:
+        """The key of every passage, ascending."""
+        for hit in self.entries("passage", ["key"]):
+            yield hit["fields"]["key"][0]
+
+    def nearest(self, vectors: Matrix, k: int) -> list[Candidates]:
+        """The k nearest passages of each vector, by exact cosine; none for a vector that is all zero."""
+        oversample = self._cluster.settings.oversample
+        bodies = [by_meaning(vector, k, oversample) if vector.any() else None for vector in vectors]
+        return [
+            self._remembered(found_in(answer, k, True)) if answer is not None else _NONE
+            for answer in self._search(bodies, [""] * len(bodies))
+        ]
+
     def all_documents(self) -> Iterator[Document]:
         """Every document, in the order of their ids."""
         ids = self.document_ids()

@@ -10,6 +10,7 @@ from typing import Literal
 
 from configs.errors import ConfigError
 from eval.formats.file_kinds import LOOKS, sniff
+from indexer.elastic.address import is_address
 
 __all__ = ["MODES", "Spec", "named", "parse_spec"]
 
@@ -35,13 +36,15 @@ class Spec:
 
 
 def parse_spec(text: str, configurations: Sequence[str]) -> Spec:
-    """A TREC run file, an index folder, a YAML file or the name of one that ships with Tandem, a mode
+    """A TREC run file, an index folder or es://NAME, a YAML file or the name of one that ships with Tandem, a mode
     (hybrid, dense, lexical), or KEY=VALUE[,KEY=VALUE...].
 
     Raises ConfigError for anything else, saying what it looks like.
     """
     if text in MODES:
         return Spec(text, "settings", changes=(f"search.mode={text}",))
+    if is_address(text):
+        return Spec(text, "index", path=text)
     form = sniff(Path(text))
     if form == "run":
         return Spec(text, "run", path=text)
@@ -53,7 +56,7 @@ def parse_spec(text: str, configurations: Sequence[str]) -> Spec:
         return Spec(text, "settings", changes=tuple(SEPARATOR.split(text)))
     found = "no such file or folder" if form == "missing" else f"this looks like {LOOKS[form]}"
     raise ConfigError(
-        f"{text}: {found}; a system is a TREC run, an index folder, a YAML file of settings, a mode "
+        f"{text}: {found}; a system is a TREC run, an index folder or es://NAME, a YAML file of settings, a mode "
         f"({', '.join(MODES)}) or key=value"
     )
 

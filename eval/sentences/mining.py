@@ -1,4 +1,4 @@
-"""Bitext mining between two index folders, through the dense side that also serves searches.
+"""Bitext mining between two indexes, through the dense search that also serves searches.
 
 Memory: some 100 bytes a sentence for neighbours and scores, and the FAISS index; vectors stay on disk,
 memory-mapped, and texts in the folder. Every passage is one sentence here.
@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,13 @@ from eval.sentences.bucc import Mined
 from eval.sentences.margin import Margin, Neighbours, Pairs, Retrieval, choose
 from eval.sentences.tables import lines
 from indexer.folder import IndexFolder
-from indexer.schema import Document, Matrix
+from indexer.schema import Document, Encoder, Matrix
 from indexer.search.dense import DenseIndex, write_ann
 
 __all__ = [
     "BLOCK",
     "LONGEST",
+    "SentenceIndex",
     "Sentences",
     "as_documents",
     "first_of_each",
@@ -44,9 +45,40 @@ BLOCK = 1024  # sentences asked about at a time
 LONGEST = 100_000  # characters: a sentence is never split into passages
 
 
+class SentenceIndex(Protocol):
+    """Sentences with vectors that can be searched, wherever they are; a sentence is known by its place, from 0."""
+
+    @property
+    def encoder(self) -> Encoder: ...
+    @property
+    def origin(self) -> str:
+        """The index, as a person named it."""
+        ...
+
+    def __len__(self) -> int: ...
+    def vectors(self, start: int, end: int) -> Matrix:
+        """(end - start, dim), as stored."""
+        ...
+
+    def neighbours(self, vectors: Matrix, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Exact cosines (n, k), best first, and places (n, k) of the nearest; -inf and -1 where there is none."""
+        ...
+
+    def ids(self, places: NDArray[np.int64]) -> list[str]:
+        """The document id of each sentence."""
+        ...
+
+    def texts(self, places: NDArray[np.int64]) -> list[str]:
+        """The text of each sentence, on one line."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """The live sentences of an index folder, in row order, and the dense side that finds them."""
+    """The live sentences of an index folder, in row order, and the dense side that finds them.
+
+    Satisfies `SentenceIndex`.
+    """
 
     folder: IndexFolder
     dense: DenseIndex
@@ -55,6 +87,19 @@ class Sentences:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.folder.encoder
+
+    @property
+    def origin(self) -> str:
+        return str(self.folder.path)
+
+    def neighbours(self, vectors: Matrix, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        found, rows = self.dense.neighbours(vectors, k)
+        # a row's place among the live rows; -1 stays -1
+        return found, np.where(rows >= 0, np.searchsorted(self.rows, rows), -1)
 
     def vectors(self, start: int, end: int) -> Matrix:
         """(end - start, dim), as stored."""
@@ -87,7 +132,7 @@ def with_factory(sentences: Sentences, factory: str, file: Path) -> Sentences:
 
 
 def nearest(
-    asking: Sentences, asked: Sentences, k: int, steps: Iterable[int] | None = None
+    asking: SentenceIndex, asked: SentenceIndex, k: int, steps: Iterable[int] | None = None
 ) -> Neighbours:
     """The k nearest of `asked` for each sentence of `asking`, by places.
 
@@ -100,16 +145,13 @@ def nearest(
     places = np.full((len(asking), k), -1, dtype=np.int64)
     for start in steps if steps is not None else range(0, len(asking), BLOCK):
         end = min(start + BLOCK, len(asking))
-        found, rows = asked.dense.neighbours(asking.vectors(start, end), k)
-        cosines[start:end] = found
-        # a row's place among the live rows; -1 stays -1
-        places[start:end] = np.where(rows >= 0, np.searchsorted(asked.rows, rows), -1)
+        cosines[start:end], places[start:end] = asked.neighbours(asking.vectors(start, end), k)
     return Neighbours(cosines, places)
 
 
 def mine(
-    source: Sentences,
-    target: Sentences,
+    source: SentenceIndex,
+    target: SentenceIndex,
     k: int = 4,
     margin: Margin = "ratio",
     retrieval: Retrieval = "max",
@@ -118,12 +160,12 @@ def mine(
 ) -> Pairs:
     """Scored pairs of places, best first (see `eval.sentences.margin.choose`).
 
-    Raises ConfigError when the two folders were written with different encoders.
+    Raises ConfigError when the two indexes were written with different encoders.
     """
-    ours, theirs = source.folder.encoder, target.folder.encoder
+    ours, theirs = source.encoder, target.encoder
     if ours.fingerprint != theirs.fingerprint:
         raise ConfigError(
-            f"{source.folder.path} was written with {ours.name} and {target.folder.path} with "
+            f"{source.origin} was written with {ours.name} and {target.origin} with "
             f"{theirs.name}; vectors of two encoders cannot be compared: build one of them again"
         )
     forward = nearest(source, target, k, forward_steps)
@@ -131,7 +173,7 @@ def mine(
     return choose(forward, backward, margin, retrieval)
 
 
-def identified(pairs: Pairs, source: Sentences, target: Sentences) -> list[Mined]:
+def identified(pairs: Pairs, source: SentenceIndex, target: SentenceIndex) -> list[Mined]:
     """Pairs with their sentences' document ids."""
     return [
         Mined(one, other, score)
@@ -142,7 +184,7 @@ def identified(pairs: Pairs, source: Sentences, target: Sentences) -> list[Mined
 
 
 def write_pairs(
-    file: IO[str], pairs: Pairs, source: Sentences, target: Sentences, ids: bool = False
+    file: IO[str], pairs: Pairs, source: SentenceIndex, target: SentenceIndex, ids: bool = False
 ) -> None:
     """`score TAB source TAB target` a line, best first; with `ids` also the two ids. Texts are read back
     from the folders a block at a time."""
