@@ -386,14 +386,15 @@ def test_a_red_index_is_told_by_searches_and_by_verify(
     build_in_cluster(address, some(3), HashEncoder(), settings=settings)
     opened = ClusterIndex.open(address, None, settings)
     name = address.removeprefix("es://")
-    client.indices.close(index=name)
-    nowhere = "index.routing.allocation.require._name"
-    client.indices.put_settings(index=name, settings={nowhere: "nowhere"})
-    client.indices.open(index=name, wait_for_active_shards=0)
+    allocation = "index.routing.allocation.enable"
+    client.indices.put_settings(index=name, settings={allocation: "none"})
+    (node,) = client.nodes.info(node_id="_local")["nodes"]
+    lost = {"index": opened.index, "shard": 0, "node": node, "allow_primary": True}
+    client.cluster.reroute(commands=[{"cancel": lost}], metric="none")
     with pytest.raises(BackendError, match=r"the cluster is not ready.*allocation/explain"):
         opened.count("document")
     assert "0 of 1 primary shards" in verify_cluster(address, settings)[0]
-    client.indices.put_settings(index=name, settings={nowhere: None})
+    client.indices.put_settings(index=name, settings={allocation: None})
     client.cluster.health(index=name, wait_for_status="yellow", timeout="30s")
     assert opened.count("document") == 3
 
