@@ -43,7 +43,7 @@ def open_index(
     *,
     settings: Settings | Mapping[str, Any] | None = None,
 ) -> SearchIndex:
-    """Open an index folder.
+    """Open an index: a folder, or es://NAME in Elasticsearch.
 
     `encoder` None: the one that the index was built with; another is refused. `settings` are those of
     `configs.settings.Settings`, as an object or as nested mappings.
@@ -54,7 +54,8 @@ def open_index(
     opened = (
         named_encoder(chosen.encoder) if encoder is None or isinstance(encoder, str) else encoder
     )
-    retriever = Retriever.open(place, opened, chosen.search, chosen.encoder.device)
+    device, cluster = chosen.encoder.device, chosen.elasticsearch
+    retriever = Retriever.open(place, opened, chosen.search, device, cluster)
     return SearchIndex(place, retriever, chosen)
 
 
@@ -91,9 +92,8 @@ def build_index(
         strict=strict, bar=_bar(progress),
     )  # fmt: skip
     _warn(change)
-    return SearchIndex(
-        place, Retriever.open(place, own, chosen.search, chosen.encoder.device), chosen
-    )
+    device, cluster = chosen.encoder.device, chosen.elasticsearch
+    return SearchIndex(place, Retriever.open(place, own, chosen.search, device, cluster), chosen)
 
 
 class SearchIndex:

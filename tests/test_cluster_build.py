@@ -384,19 +384,22 @@ def test_a_red_index_is_told_by_searches_and_by_verify(
     address: str, settings: ElasticsearchSettings, client: Elasticsearch
 ) -> None:
     build_in_cluster(address, some(3), HashEncoder(), settings=settings)
-    opened = ClusterIndex.open(address, None, settings)
     name = address.removeprefix("es://")
-    allocation = "index.routing.allocation.enable"
-    client.indices.put_settings(index=name, settings={allocation: "none"})
-    (node,) = client.nodes.info(node_id="_local")["nodes"]
-    lost = {"index": opened.index, "shard": 0, "node": node, "allow_primary": True}
-    client.cluster.reroute(commands=[{"cancel": lost}], metric="none")
+    mapping = client.indices.get_mapping(index=name)[f"{name}-000001"]["mappings"]
+    nowhere = "index.routing.allocation.require._name"
+    client.indices.create(
+        index=f"{name}-lost",
+        mappings=mapping,
+        settings={nowhere: "nowhere", "number_of_replicas": 0},
+        aliases={f"{name}-red": {}},
+        wait_for_active_shards="0",
+    )
     with pytest.raises(BackendError, match=r"the cluster is not ready.*allocation/explain"):
-        opened.count("document")
-    assert "0 of 1 primary shards" in verify_cluster(address, settings)[0]
-    client.indices.put_settings(index=name, settings={allocation: None})
-    client.cluster.health(index=name, wait_for_status="yellow", timeout="30s")
-    assert opened.count("document") == 3
+        ClusterIndex.open(f"{address}-red", None, settings)
+    assert "0 of 1 primary shards" in verify_cluster(f"{address}-red", settings)[0]
+    client.indices.put_settings(index=f"{name}-lost", settings={nowhere: None})
+    client.cluster.health(index=f"{name}-lost", wait_for_status="green", timeout="30s")
+    assert len(ClusterIndex.open(f"{address}-red", None, settings)) == 0
 
 
 def test_verify_finds_what_was_changed_and_what_is_missing(
