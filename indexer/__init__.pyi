@@ -1,6 +1,9 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import changes
 from .build import ChangeReport, add_documents, build_index
+from .cluster import ClusterIndex
+from .cluster_verify import cluster_info
+from .collections import encoder_of, open_collection
 from .disk_cache import derived, tensors
 from .folder import IndexFolder, read_manifest
 from .schema import (
@@ -33,6 +36,7 @@ __all__ = [
     "Bounds",
     "Candidates",
     "ChangeReport",
+    "ClusterIndex",
     "Collection",
     "Document",
     "Encoder",
@@ -56,10 +60,13 @@ __all__ = [
     "add_documents",
     "build_index",
     "changes",
+    "cluster_info",
     "cores",
     "derived",
+    "encoder_of",
     "faiss",
     "limit",
+    "open_collection",
     "read_manifest",
     "tensors",
     "translation_accuracy",

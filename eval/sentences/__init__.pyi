@@ -7,6 +7,7 @@ from .margin import Margin, Pairs, Retrieval
 from .mining import (
     BLOCK,
     LONGEST,
+    SentenceIndex,
     Sentences,
     as_documents,
     first_of_each,
@@ -26,6 +27,7 @@ from .tatoeba import accuracy, macro, read_pairs
 __all__ = [
     "BLOCK",
     "LONGEST",
+    "ClusterSentences",
     "DataFile",
     "Labelled",
     "Margin",
@@ -35,6 +37,7 @@ __all__ = [
     "Quality",
     "Remembering",
     "Retrieval",
+    "SentenceIndex",
     "Sentences",
     "Split",
     "accuracy",
