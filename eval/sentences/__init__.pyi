@@ -2,6 +2,7 @@
 from . import costra, curve
 from .bias import Pool, aligned_pool, language_bias, pool_precision, read_pool
 from .bucc import Mined, Quality, Split, best_threshold, quality, read_split, write_gold
+from .cluster_sentences import ClusterSentences
 from .encoding import Remembering, encoded
 from .margin import Margin, Pairs, Retrieval
 from .mining import (
