@@ -14,18 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "AllOf",
+    "AnyOf",
     "Bounds",
     "Candidates",
     "Collection",
     "CollectionFacts",
+    "Compare",
+    "Condition",
     "Document",
     "Encoder",
+    "FieldKind",
     "Hit",
     "Index",
     "Keys",
     "Kind",
     "Matrix",
     "Mode",
+    "Not",
     "Part",
     "Passage",
     "Pool",
@@ -46,6 +52,7 @@ Ranking = list[tuple[str, float]]
 """(id, score), best first, ids unique, ties by id."""
 
 Kind = Literal["query", "passage"]
+FieldKind = Literal["keyword", "number", "date"]
 Mode = Literal["hybrid", "dense", "lexical"]
 SignalName = Literal["dense", "lexical"]
 
@@ -108,11 +115,60 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Compare:
+    """A field against a value, both as a person wrote them; `lang` is a field of every document.
+
+    A document without the field passes no comparison; with several values it passes when one of them does.
+    """
+
+    field: str
+    op: Literal["=", "<", "<=", ">", ">="]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part does not hold; a document without its field passes."""
+
+    part: Condition
+
+
+Condition = Compare | AllOf | AnyOf | Not
+"""What `indexer.text.conditions.parse_condition` makes of `date>=1880 and newspaper=Zeit`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
-    """A filter: documents in one of these languages (empty: all), with these field values."""
+    """A filter: documents in one of these languages (empty: all), with these field values, for which the
+    condition holds.
+    """
 
     langs: frozenset[str] = frozenset()
     fields: Mapping[str, str] = field(default_factory=dict)
+    condition: Condition | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it leaves anything out."""
+        return bool(self.langs or self.fields or self.condition)
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Fields and condition as one list, all of which must hold."""
+        fields = [Compare(name, "=", value) for name, value in sorted(self.fields.items())]
+        return (*fields, *([self.condition] if self.condition is not None else []))
 
 
 class Term(NamedTuple):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.storage.columns import Column, joined, read_columns, write_columns
 from indexer.storage.manifest import SegmentEntry
 from indexer.storage.store import PASSAGE
 
@@ -45,6 +46,7 @@ def _merge(path: Path, segments: Sequence[SegmentEntry], dim: int, target: Path)
     database.execute("BEGIN")
     blocks = [np.load(folders[0] / "passages.npy", allow_pickle=False)]
     documents, rows = segments[0].documents, segments[0].passages
+    columns = {name: [column] for name, column in read_columns(database, documents).items()}
     for folder, segment in zip(folders[1:], segments[1:], strict=True):
         source = sqlite3.connect(
             f"{(folder / 'documents.sqlite').absolute().as_uri()}?mode=ro", uri=True
@@ -54,12 +56,16 @@ def _merge(path: Path, segments: Sequence[SegmentEntry], dim: int, target: Path)
             (documents, rows),
         )
         database.executemany("INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?)", taken)
+        for name, column in read_columns(source, segment.documents).items():
+            moved = Column(column.documents + np.int32(documents), column.codes, column.values)
+            columns.setdefault(name, []).append(moved)
         source.close()
         block = np.load(folder / "passages.npy", allow_pickle=False)
         block["document"] += documents
         blocks.append(block)
         documents += segment.documents
         rows += segment.passages
+    write_columns(database, {name: joined(parts) for name, parts in columns.items()})
     database.execute("COMMIT")
     database.close()
     np.save(target / "passages.npy", np.concatenate(blocks).astype(PASSAGE), allow_pickle=False)

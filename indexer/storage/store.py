@@ -9,6 +9,7 @@ A segment never changes. Rows count through all segments of an index; `Store` is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
 from indexer.schema import Document, Matrix
+from indexer.storage.columns import Column, ColumnWriter, column_names, joined, read_columns
 
 T = TypeVar("T")
 
@@ -110,6 +112,7 @@ class SegmentWriter:
         self.documents = 0
         self.passages = 0
         self._blocks: list[NDArray[Any]] = []
+        self._columns = ColumnWriter()
         self._database = sqlite3.connect(folder / "documents.sqlite", isolation_level=None)
         # Nothing of an unfinished segment is ever read again, so SQLite need not guard it.
         self._database.executescript(
@@ -140,12 +143,19 @@ class SegmentWriter:
             )
             lang = document.lang.encode()
             records += [(self.documents, n, a, b, lang) for n, (a, b) in enumerate(spans)]
+            self._columns.add(self.documents, document.fields)
             self.documents += 1
             self.passages += len(spans)
         self._database.executemany("INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
         self._blocks.append(np.array(records, dtype=PASSAGE))
 
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The fields of its documents so far."""
+        return self._columns.columns()
+
     def finish(self) -> None:
+        self._columns.write(self._database)
         self._database.execute("CREATE INDEX by_id ON documents (id)")
         self._database.execute("COMMIT")
         self._database.close()
@@ -173,6 +183,7 @@ class Store:
         self.dim = dim
         self.deleted = deleted
         self._lock = threading.Lock()
+        self._fields: dict[str, Column] = {}
         self.databases: list[sqlite3.Connection] = []
         self._closing = weakref.finalize(self, _close, self.databases)
         blocks = [
@@ -301,18 +312,45 @@ class Store:
                     if not self.deleted[row_base + row]:
                         yield document_of(tuple(values)), digest, row_base + row, count
 
-    def rows_with_field(self, name: str, value: str) -> NDArray[np.bool_]:
-        """A mark on each row whose document has this field value."""
-        mask = np.zeros(len(self), bool)
-        query = (
-            "SELECT row, passages FROM documents WHERE fields != '' AND "
-            "(SELECT value FROM json_each(fields) WHERE key = ?) = ?"
-        )
-        for segment in range(len(self.databases)):
-            base = int(self.row_bases[segment])
-            for row, count in self._rows(segment, query, (name, value)):
-                mask[base + row : base + row + count] = True
-        return mask
+    # -- the documents' own fields -------------------------------------------------------------
+
+    def fields(self) -> list[str]:
+        """The fields that documents have, sorted; deleted ones count until `compact`."""
+        return sorted({name for s in range(len(self.databases)) for name in self._names(s)})
+
+    def _names(self, segment: int) -> list[str]:
+        with self._reading(segment) as database:
+            return column_names(database)
+
+    def column(self, name: str) -> Column:
+        """One field of every document; kept once it was read. Empty where nobody has it."""
+        with self._lock:
+            if name in self._fields:
+                return self._fields[name]
+        counts = np.diff(self.document_bases).tolist()
+        writer: list[Column] = []
+        for segment, documents in enumerate(counts):
+            with self._reading(segment) as database:
+                found = read_columns(database, documents, [name]).get(name)
+            if found is not None:
+                base = np.int32(self.document_bases[segment])
+                writer.append(Column(found.documents + base, found.codes, found.values))
+        column = joined(writer)
+        with self._lock:
+            self._fields[name] = column
+        return column
+
+    @contextlib.contextmanager
+    def _reading(self, segment: int) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                yield self.databases[segment]
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise _damaged(f"segment {segment + 1} of {len(self.databases)}: {error}") from error
+
+    def rows_of(self, documents: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mark on each row whose document is marked."""
+        return np.asarray(documents[self.passages["document"]])
 
 
 def _all(numbers: Collection[int], found: dict[int, T]) -> dict[int, T]:

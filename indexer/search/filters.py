@@ -1,0 +1,168 @@
+"""Which rows of an index folder a filter lets through: one mask for every signal, so that all obey alike."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import ConfigError
+from indexer.schema import AllOf, AnyOf, Compare, Condition, FieldKind, Not, Where
+from indexer.storage.columns import Column, stored
+from indexer.storage.store import Store
+from indexer.text import field_values, languages
+from indexer.text.conditions import comparisons
+
+__all__ = ["Allowed", "RowFilters", "check_condition"]
+
+_REMEMBERED = 64  # filters whose rows are kept
+
+Marks = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The rows that a filter lets through; deleted ones never are."""
+
+    marks: Marks
+    """(all rows,)"""
+    count: int
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        return np.flatnonzero(self.marks)
+
+
+class RowFilters:
+    """Filters of one commit. `kinds` are the kinds of its fields."""
+
+    def __init__(self, store: Store, kinds: Callable[[], Mapping[str, FieldKind]]) -> None:
+        self._store = store
+        self._kinds = kinds
+        self._lock = threading.Lock()
+        self._known: dict[object, Allowed | None] = {}
+
+    def allowed(self, where: Where | None) -> Allowed | None:
+        """The rows that may be found; None when all may."""
+        key = (where.langs, where.conditions()) if where else None
+        with self._lock:
+            if key in self._known:
+                return self._known[key]
+        found: Allowed | None = None
+        if where or self._store.deleted.any():
+            marks = ~self._store.deleted
+            if where:
+                marks &= self._marks(where)
+            found = Allowed(marks, int(marks.sum()))
+        with self._lock:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    def _marks(self, where: Where) -> Marks:
+        marks = np.ones(len(self._store), np.bool_)
+        if where.langs:
+            marks &= self._in_languages(sorted(where.langs))
+        for condition in where.conditions():
+            marks &= self._passes(condition)
+        return marks
+
+    def _passes(self, condition: Condition) -> Marks:
+        match condition:
+            case Compare():
+                return self._compared(condition)
+            case Not(part):
+                return ~self._passes(part)
+            case AllOf(parts):
+                return np.logical_and.reduce([self._passes(part) for part in parts])
+            case AnyOf(parts):
+                return np.logical_or.reduce([self._passes(part) for part in parts])
+
+    def _in_languages(self, langs: Sequence[str]) -> Marks:
+        codes = np.array([lang.encode() for lang in langs], "S3")
+        return np.isin(self._store.passages["lang"], codes)
+
+    def _compared(self, compare: Compare) -> Marks:
+        if compare.field == "lang":
+            return self._in_languages([compare.value])
+        column = self._store.column(compare.field)
+        kind = self._kinds().get(compare.field, "keyword")
+        good = _good_values(column, compare, kind)
+        documents = np.zeros(int(self._store.document_bases[-1]), np.bool_)
+        documents[column.documents[good[column.codes]]] = True
+        return self._store.rows_of(documents)
+
+
+def _good_values(column: Column, compare: Compare, kind: FieldKind) -> Marks:
+    """A mark on each of a column's values for which the comparison holds; (values,)."""
+    values = column.values
+    if kind == "keyword":
+        wanted = stored(compare.value)
+        return np.array([value == wanted for value in values], np.bool_)
+    if kind == "number":
+        limit = field_values.number(compare.value)
+        found = [field_values.number(value) for value in values]
+        numbers = np.array([np.nan if n is None else n for n in found], np.float64)
+        low = high = np.nan if limit is None else limit
+        above = numbers > high
+    else:
+        span = field_values.date_span(compare.value)
+        spans = [field_values.date_span(value) for value in values]
+        numbers = np.array([np.nan if s is None else s[0] for s in spans], np.float64)
+        low, end = (np.nan, np.nan) if span is None else span
+        above = numbers >= end  # `>1880` begins with 1881
+    below = numbers < low
+    known = ~np.isnan(numbers)
+    match compare.op:
+        case "=":
+            return known & ~below & ~above
+        case "<":
+            return below
+        case "<=":
+            return known & ~above
+        case ">":
+            return above
+        case ">=":
+            return known & ~below
+
+
+def check_condition(condition: Condition, kinds: Mapping[str, FieldKind]) -> None:
+    """Raises ConfigError for a field that nobody has, and for a value or comparison its kind has not."""
+    for compare in comparisons(condition):
+        name, value = compare.field, compare.value
+        if name == "lang":
+            languages.check([value])
+            if compare.op != "=":
+                raise ConfigError(f"lang{compare.op}{value}: a language can only be = or !=")
+            continue
+        if name not in kinds:
+            raise ConfigError(f"no document has a field {name!r}; {_nearest(name, kinds)}")
+        kind = kinds[name]
+        if kind == "keyword" and compare.op != "=":
+            raise ConfigError(
+                f"{name}{compare.op}{value}: {name} is a keyword, which can only be = or !=; where its values are "
+                f"numbers or dates, say so when the index is made: --field {name}=number"
+            )
+        if kind == "number" and field_values.number(value) is None:
+            raise ConfigError(
+                f"{name}{compare.op}{value}: {name} is a number, and {value!r} is none"
+            )
+        if kind == "date" and field_values.date_span(value) is None:
+            raise ConfigError(
+                f"{name}{compare.op}{value}: {name} is a date, and {value!r} is none; write 1880, 1880-05 or 1880-05-01"
+            )
+
+
+def _nearest(name: str, kinds: Mapping[str, FieldKind]) -> str:
+    if not kinds:
+        return "they have no fields of their own"
+    folded = {known.casefold(): known for known in kinds}
+    near = difflib.get_close_matches(name.casefold(), folded, 1, 0.5)
+    if near:
+        return f"did you mean {folded[near[0]]}?"
+    return f"they have: {', '.join(sorted(kinds)[:20])}"
