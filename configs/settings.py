@@ -210,6 +210,8 @@ class Settings:
     search: SearchSettings = field(default_factory=SearchSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
+    fields: Mapping[str, Literal["keyword", "number", "date"]] = field(default_factory=dict)
+    """What the documents' own fields hold, by name; the others' kinds are found from their values."""
     threads: int = 0
     """Threads for FAISS, torch and tantivy; 0: one for each core this process may use."""
 

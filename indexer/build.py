@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import DocumentError, IndexFolderError
+from configs.errors import ConfigError, DocumentError, IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
 from indexer.folder import (
     IndexFolder,
@@ -31,20 +31,24 @@ from indexer.folder import (
     sweep,
 )
 from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
-from indexer.schema import Document, Encoder
+from indexer.schema import Document, Encoder, FieldKind
 from indexer.search.dense import choose_factory, gpus, write_ann
+from indexer.search.filters import nearest_field
 from indexer.search.lexical import LexicalWriter
+from indexer.storage.columns import Column
 from indexer.storage.journal import Journal
 from indexer.storage.manifest import (
     FORMAT,
     DenseEntry,
     EncoderEntry,
+    FieldEntry,
     Manifest,
     SegmentEntry,
     read_manifest,
 )
 from indexer.storage.segments import merge_tail
 from indexer.storage.store import SegmentWriter, Store, content_hash
+from indexer.text import field_values
 from indexer.text.analysis import analyse_all
 from indexer.text.passages import passage_texts
 from indexer.text.rejects import OnReject, Reject
@@ -95,6 +99,7 @@ def build_index(
     passages: PassageSettings | None = None,
     lexical: LexicalSettings | None = None,
     dense: DenseSettings | None = None,
+    kinds: Mapping[str, FieldKind] | None = None,
     on_reject: OnReject | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
@@ -105,7 +110,8 @@ def build_index(
     """Build an index folder from documents; committed whole at the end, resumed when it was interrupted.
 
     `model` is what the encoder is opened by next time (default: its name). `workers` processes find
-    languages, passages and terms; 0: this one does. Raises IndexFolderError when there is an index
+    languages, passages and terms; 0: this one does. `kinds` declares what fields hold; the others' kinds
+    are those of their values. Raises IndexFolderError when there is an index
     already (unless `overwrite`) or a build with other settings was interrupted (unless `restart`), and
     DocumentError when no document could be used.
     """
@@ -149,7 +155,7 @@ def build_index(
             dense=dense or DenseSettings(),
         )
         sweep(path, old, keep_journal=not restart)
-        writer = _Writer(path, blank, old, None, encoder, device)
+        writer = _Writer(path, blank, old, None, encoder, device, kinds)
         return writer.run(itertools.chain([first], stream), on_reject, progress, workers)
 
 
@@ -159,6 +165,7 @@ def add_documents(
     encoder: Encoder | None = None,
     *,
     gone: Callable[[], Collection[str]] = tuple,
+    kinds: Mapping[str, FieldKind] | None = None,
     on_reject: OnReject | None = None,
     progress: Progress | None = None,
     restart: bool = False,
@@ -184,7 +191,7 @@ def add_documents(
             return ChangeReport(
                 documents=base.manifest.documents, generation=base.manifest.generation
             )
-        writer = _Writer(path, base.manifest, base.manifest, base, base.encoder, device)
+        writer = _Writer(path, base.manifest, base.manifest, base, base.encoder, device, kinds)
         documents = itertools.chain([] if first is None else [first], stream)
         return writer.run(documents, on_reject, progress, workers, gone)
 
@@ -304,6 +311,7 @@ class _Writer:
         base: IndexFolder | None,
         encoder: Encoder,
         device: str,
+        kinds: Mapping[str, FieldKind] | None = None,
     ) -> None:
         self.path = path
         self.template = template
@@ -323,6 +331,26 @@ class _Writer:
         self.base_rows = len(base.store) if base is not None else 0
         self.deleted = base.store.deleted.copy() if base is not None else np.zeros(0, bool)
         self.folder = path / f"segment-{self.generation}"
+        self.kinds = kinds or {}
+        self.fields = dict(template.fields)
+
+    def take_fields(self, columns: Mapping[str, Column]) -> None:
+        """Add the fields of new documents. ConfigError for a kind that was declared of a field nobody has."""
+        if self.base is not None:  # of an older version, whose manifest names none
+            for name in self.base.store.fields():
+                if name not in self.fields:
+                    values = self.base.store.column(name).values
+                    self.fields[name] = FieldEntry(field_values.seen_in(values))
+        for name, column in columns.items():
+            before = self.fields.get(name, FieldEntry())
+            seen = field_values.joined(before.seen, field_values.seen_in(column.values))
+            self.fields[name] = dataclasses.replace(before, seen=seen)
+        for name, kind in self.kinds.items():
+            if name not in self.fields:
+                known = dict.fromkeys(self.fields)
+                raise ConfigError(f"no document has a field {name!r}; {nearest_field(name, known)}")
+            kind = field_values.check_kind(name, kind)
+            self.fields[name] = dataclasses.replace(self.fields[name], declared=kind)
 
     def retire(self, id_: str, number: int, row: int, count: int) -> None:
         """Mark a document of the base deleted."""
@@ -404,6 +432,7 @@ class _Writer:
         finally:
             journal.close()
         segment.finish()
+        self.take_fields(segment.columns)
         if self.base is not None:
             for id_, (number, row, count, _) in self.base.store.find(list(gone())).items():
                 self.retire(id_, number, row, count)
@@ -467,6 +496,10 @@ class _Writer:
             if progress is not None:
                 progress(len(batch))
         segment.finish()
+        declared = {n: e.declared for n, e in base.manifest.fields.items() if e.declared}
+        self.kinds = {n: kind for n, kind in declared.items() if n in segment.columns}
+        self.fields = {}
+        self.take_fields(segment.columns)
         wanted = np.concatenate(rows) if rows else np.zeros(0, np.int64)
         with (self.folder / "vectors.f32").open("wb") as out:
             for at in range(0, len(wanted), 65_536):
@@ -602,6 +635,7 @@ class _Writer:
             deletions=deletions,
             lexical_folder=f"lexical-{self.generation}" if self.lexical is not None else "none",
             dense_index=dense,
+            fields=self.fields,
         )
         manifest = commit(self.path, manifest, self.previous)
         sweep(self.path, manifest, keep_journal)

@@ -96,8 +96,9 @@ def build(
         else:
             device = settings.encoder.device
             report = build_index(
-                place, reading.documents, encoder, dense=settings.dense, device=device, **shared
-            )
+                place, reading.documents, encoder, dense=settings.dense, kinds=settings.fields,
+                device=device, **shared,
+            )  # fmt: skip
         return reading.change(report)
 
 
@@ -134,7 +135,9 @@ def add(
                 str(place), reading.documents, encoder, settings=cluster, **shared
             )
         else:
-            report = add_documents(place, reading.documents, encoder, restart=restart, **shared)
+            report = add_documents(
+                place, reading.documents, encoder, restart=restart, kinds=settings.fields, **shared
+            )
         return reading.change(report)
 
 
@@ -186,6 +189,7 @@ class FolderSync:
                 self._encoder or named_encoder(self._settings.encoder),
                 options=self._read,
                 build=self._build,
+                kinds=self._settings.fields,
                 allow_empty=self._allow_empty,
                 on_reject=rejects,
                 notes=notes,
@@ -209,6 +213,7 @@ class FolderSync:
             passages=settings.passages,
             lexical=settings.lexical,
             dense=settings.dense,
+            kinds=settings.fields,
             on_reject=on_reject,
             workers=_workers(),
             device=settings.encoder.device,

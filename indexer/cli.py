@@ -8,7 +8,7 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -44,13 +44,16 @@ def _read_options(command: F) -> F:
         title_field: str,
         id_field: str,
         ignore: tuple[str, ...],
+        kinds: tuple[str, ...],
+        changes: tuple[str, ...],
         **others: Any,
     ) -> Any:
         from indexer.text.records import Columns
         from indexer.text.sources import ReadOptions
 
         columns = Columns(text_fields, title_field, id_field)
-        return command(*args, read=ReadOptions(encoding, columns, ignore), **others)
+        read = ReadOptions(encoding, columns, ignore)
+        return command(*args, read=read, changes=(*changes, *_as_settings(kinds)), **others)
 
     for option in reversed(
         (
@@ -75,6 +78,14 @@ def _read_options(command: F) -> F:
                 help="The field or column of the id.  [default: id, _id, doc_id, docno...]",
             ),
             click.option(
+                "--kind",
+                "kinds",
+                multiple=True,
+                metavar="NAME=KIND",
+                help="What a field of your own holds: keyword, number or date; may be repeated.  "
+                "[default: found from its values]",
+            ),
+            click.option(
                 "--encoding",
                 metavar="NAME",
                 help="The encoding of files that are not UTF-8, for example cp1250; detect: find it out for "
@@ -91,6 +102,17 @@ def _read_options(command: F) -> F:
     ):
         wrapped = option(wrapped)
     return cast("F", wrapped)
+
+
+def _as_settings(kinds: Sequence[str]) -> list[str]:
+    """`--kind NAME=KIND` as changes of the setting `fields`."""
+    pairs = [kind.rpartition("=") for kind in kinds]
+    if any(not equals or not name for name, equals, _ in pairs):
+        raise click.UsageError("--kind: write it as NAME=KIND, for example price=number")
+    if any("." in name for name, _, _ in pairs):  # a setting's name is divided at dots
+        named = {name: kind for name, _, kind in pairs}
+        return [f"fields={json.dumps(named, ensure_ascii=False)}"]
+    return [f"fields.{name}={kind}" for name, _, kind in pairs]
 
 
 @click.group(epilog="Example: tandem index build notes/ -o notes.index")
@@ -454,6 +476,7 @@ def delete(
 def info(index_path: str, as_json: bool, config: str | None, changes: tuple[str, ...]) -> None:
     """Show what an index holds and how it was made."""
     from indexer.storage.manifest import read_manifest
+    from indexer.text.field_values import kind_of
 
     if is_address(index_path):
         _cluster_info(index_path, as_json, _loaded(config, changes, None))
@@ -489,6 +512,12 @@ def info(index_path: str, as_json: bool, config: str | None, changes: tuple[str,
         ),
         ("commit", f"{manifest.generation}, of {manifest.created}"),
     ]
+    if manifest.fields:
+        kinds = [
+            f"{name} ({entry.declared or kind_of(entry.seen)})"
+            for name, entry in sorted(manifest.fields.items())
+        ]
+        rows.insert(3, ("fields", ", ".join(kinds)))
     for name, value in rows:
         click.echo(f"{name:<11}{value}")
 

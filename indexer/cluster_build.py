@@ -35,6 +35,7 @@ from indexer.elastic.mapping import Note, body, language_field, meta, note_in, w
 from indexer.elastic.requests import document_key, field_term, passage_key
 from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
 from indexer.schema import Document, Encoder, Matrix
+from indexer.storage.columns import values_of
 from indexer.storage.manifest import EncoderEntry
 from indexer.storage.store import content_hash
 from indexer.text.analysis import Analysis
@@ -452,7 +453,11 @@ class _Writer:
         shared = {
             "document": document.id,
             "lang": document.lang,
-            "field": [field_term(name, value) for name, value in document.fields.items()],
+            "field": [
+                field_term(name, value)
+                for name, text in document.fields.items()
+                for value in values_of(text)
+            ],
         }
         passages = []
         for number, (span, analysis, vector) in enumerate(

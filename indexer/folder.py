@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import getpass
 import hashlib
 import json
@@ -29,7 +30,7 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from indexer.schema import (
     CollectionFacts,
     Document,
     Encoder,
+    FieldKind,
     Index,
     Keys,
     Passage,
@@ -54,11 +56,14 @@ from indexer.schema import (
 )
 from indexer.search.bm25 import RankBM25Index
 from indexer.search.dense import DenseIndex
+from indexer.search.filters import RowFilters, check_condition
 from indexer.search.lexical import LexicalIndex
 from indexer.search.pool import pool_of, pools
 from indexer.search.query import prepared
+from indexer.storage.columns import is_hashed
 from indexer.storage.manifest import (
     MANIFEST,
+    FieldEntry,
     FileEntry,
     Manifest,
     checksum,
@@ -67,7 +72,7 @@ from indexer.storage.manifest import (
     refuse_links,
 )
 from indexer.storage.store import Store, load_array
-from indexer.text import languages
+from indexer.text import field_values, languages
 from indexer.text.analysis import analyse
 from indexer.text.passages import passage_texts
 from indexer.threads import faiss
@@ -108,6 +113,7 @@ class IndexFolder:
         dense: DenseIndex,
         lexical: Index,
         device: str = "auto",
+        kinds: Callable[[], Mapping[str, FieldKind]] = dict,
     ) -> None:
         self.path = path
         self.manifest = manifest
@@ -124,6 +130,7 @@ class IndexFolder:
             manifest.languages,
         )
         self._device = device
+        self._kinds = kinds
         self._indexes: Mapping[SignalName, Index] = {"dense": dense, "lexical": lexical}
 
     @classmethod
@@ -184,6 +191,8 @@ class IndexFolder:
                 intact.result()
         try:
             store = open_store(path, manifest)
+            kinds = functools.cache(lambda: field_kinds(manifest, store))
+            filters = RowFilters(store, kinds)
             dense = DenseIndex(
                 store,
                 manifest.dense_index.factory,
@@ -192,8 +201,9 @@ class IndexFolder:
                 manifest.dense.probes,
                 entry.background,
                 device,
+                filters,
             )
-            lexical = _open_lexical(path, manifest, store)
+            lexical = _open_lexical(path, manifest, store, filters)
         except FileNotFoundError:
             raise
         except PermissionError as error:
@@ -202,7 +212,7 @@ class IndexFolder:
             raise IndexFolderError(
                 f"{path}: damaged: {error}; see: tandem index verify {path}"
             ) from error
-        return cls(path, manifest, encoder, store, dense, lexical, device)
+        return cls(path, manifest, encoder, store, dense, lexical, device, kinds)
 
     def about(self) -> dict[str, object]:
         """What a report states of the index; nothing that a copy of the folder would change."""
@@ -245,9 +255,28 @@ class IndexFolder:
         return [*prepared(texts, self.encoder, langs, weight)]
 
     def check_where(self, where: Where | None) -> None:
-        """Raises ConfigError for a filter on a language nobody knows."""
+        """Raises ConfigError for a filter on a language nobody knows or a field that no document has."""
         if where is not None:
             languages.check(where.langs)
+            for condition in where.conditions():
+                check_condition(condition, self.fields)
+
+    # -- the documents' own fields -------------------------------------------------------------
+
+    @property
+    def fields(self) -> Mapping[str, FieldKind]:
+        """The fields that documents have, with their kinds."""
+        return self._kinds()
+
+    def field_counts(self, name: str) -> dict[str, int]:
+        """How many live documents have each value of a field, most first."""
+        column = self.store.column(name)
+        live = np.zeros(int(self.store.document_bases[-1]), np.bool_)
+        live[self.store.passages["document"][~self.store.deleted]] = True
+        counts = np.bincount(column.codes[live[column.documents]], minlength=len(column.values))
+        pairs = zip(column.values, counts.tolist(), strict=True)
+        found = {value: n for value, n in pairs if n and not is_hashed(value)}
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def pools(
         self,
@@ -316,6 +345,17 @@ class IndexFolder:
         return {id_: np.arange(row, row + count) for id_, (_, row, count, _) in found.items()}
 
 
+def field_kinds(manifest: Manifest, store: Store) -> dict[str, FieldKind]:
+    """The kinds of the fields that documents have: as declared, else as their values are."""
+    kinds: dict[str, FieldKind] = {}
+    for name in store.fields():
+        entry = manifest.fields.get(name)
+        if entry is None:  # of an older version
+            entry = FieldEntry(seen=field_values.seen_in(store.column(name).values))
+        kinds[name] = entry.declared or field_values.kind_of(entry.seen)
+    return kinds
+
+
 def open_store(path: Path, manifest: Manifest) -> Store:
     """The segments of a commit, as one store. ValueError or IndexFolderError when they do not agree."""
     rows = sum(segment.passages for segment in manifest.segments)
@@ -337,9 +377,9 @@ def _refuse_changed(path: Path, name: str, manifest: Manifest) -> None:
         )
 
 
-def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:
+def _open_lexical(path: Path, manifest: Manifest, store: Store, filters: RowFilters) -> Index:
     if manifest.lexical.backend == "tantivy":
-        return LexicalIndex(path / manifest.lexical_folder)
+        return LexicalIndex(path / manifest.lexical_folder, filters)
 
     def analysed() -> Iterator[tuple[int, Any]]:
         for document, _, row, count in store.live():
@@ -347,7 +387,7 @@ def _open_lexical(path: Path, manifest: Manifest, store: Store) -> Index:
             for i, text in enumerate(passage_texts(document.title, document.text, spans)):
                 yield row + i, analyse(text, document.lang)
 
-    return RankBM25Index(analysed(), store)
+    return RankBM25Index(analysed(), filters)
 
 
 # -- writing ---------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ __all__ = [
     "Document",
     "Encoder",
     "FieldKind",
+    "Fielded",
     "Hit",
     "Index",
     "Keys",
@@ -210,6 +211,18 @@ class CollectionFacts:
     passages: int
     encoder: str
     languages: Mapping[str, int]
+
+
+@runtime_checkable
+class Fielded(Protocol):
+    """A collection that knows the documents' own fields, their kinds and their values."""
+
+    @property
+    def fields(self) -> Mapping[str, FieldKind]: ...
+
+    def field_counts(self, name: str) -> Mapping[str, int]:
+        """How many documents have each value of a field, most first."""
+        ...
 
 
 class Encoder(Protocol):

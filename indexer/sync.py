@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from configs.errors import DocumentError, IndexFolderError
 from indexer.build import ChangeReport, add_documents
 from indexer.folder import open_store
-from indexer.schema import Document, Encoder
+from indexer.schema import Document, Encoder, FieldKind
 from indexer.storage.manifest import MANIFEST, read_manifest
 from indexer.text.folders import Listing
 from indexer.text.rejects import OnReject, Reject, file_of
@@ -135,6 +135,7 @@ def sync_folder(
     options: ReadOptions | None = None,
     build: Callable[[Iterable[Document], OnReject], ChangeReport] | None = None,
     allow_empty: bool = False,
+    kinds: Mapping[str, FieldKind] | None = None,
     on_reject: OnReject,
     notes: ReadNotes | None = None,
     progress: Callable[[int], None] | None = None,
@@ -171,6 +172,7 @@ def sync_folder(
                 run.documents(),
                 encoder,
                 gone=run.gone,
+                kinds=kinds,
                 on_reject=run.reject,
                 progress=progress,
                 workers=workers,

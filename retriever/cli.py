@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["analyze", "search"]
 
+_VALUES = 10  # values of a field that are shown with their counts
 _BATCH = 256  # queries of a file that are encoded together
 
 
@@ -49,6 +50,26 @@ _BATCH = 256  # queries of a file that are encoded together
     help="Only documents with this field value; may be repeated.",
 )
 @click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help="Only documents for which this holds, for example 'date>=1880 and newspaper=Zeit'; may be repeated. "
+    "With =, !=, <, <=, >, >=, in (...), and, or, not.",
+)
+@click.option(
+    "--sort",
+    metavar="FIELD",
+    help="Show the best 100 hits (search.pool) in the order of a field; descending: -FIELD.  [default: by score]",
+)
+@click.option(
+    "--facet",
+    "facets",
+    multiple=True,
+    metavar="FIELD",
+    help="Count the values of a field among the best 100 hits (search.pool); may be repeated.",
+)
+@click.option(
     "--queries",
     metavar="FILE",
     help="Search every query of a file: JSON lines (_id, text), id TAB query, or one a line; compressed or "
@@ -64,6 +85,9 @@ def search(
     mode: Mode | None,
     langs: tuple[str, ...],
     fields: tuple[str, ...],
+    conditions: tuple[str, ...],
+    sort: str | None,
+    facets: tuple[str, ...],
     queries: str | None,
     explain: bool,
     as_json: bool,
@@ -78,25 +102,40 @@ def search(
         raise click.UsageError("give a QUERY, or --queries FILE")
     from configs.load import load
     from configs.settings import Settings
-    from indexer.schema import Where
-    from retriever.hits import record
+    from indexer.schema import AllOf, Where
+    from indexer.text.conditions import parse_condition
+    from retriever.hits import printable, record
     from retriever.search_index import open_index
 
     settings = load(Settings, config, changes)
     pairs = [field.partition("=") for field in fields]
     if any(not equals for _, equals, _ in pairs):
         raise click.UsageError("--field: write it as NAME=VALUE")
-    where = Where(frozenset(langs), {name: value for name, _, value in pairs})
+    if queries is not None and (sort or facets):
+        raise click.UsageError("--sort and --facet are for one QUERY")
+    parsed = tuple(parse_condition(text) for text in conditions)
+    where = Where(
+        frozenset(langs),
+        {name: value for name, _, value in pairs},
+        AllOf(parsed) if parsed else None,
+    )
     index = open_index(index_path, settings=settings)
     if query is not None:
         started = time.perf_counter()
-        hits = index.search(query, k, mode, where)
+        hits = index.search(query, k, mode, where, sort=sort)
         seconds = time.perf_counter() - started
+        counts = index.facets(query, *facets, mode=mode, where=where) if facets else {}
         if as_json:
             for hit in hits:
                 click.echo(json.dumps(record(hit, query), ensure_ascii=False))
+            if facets:
+                click.echo(json.dumps({"query": query, "facets": counts}, ensure_ascii=False))
             return
         _print(hits, query, explain)
+        for name, values in counts.items():
+            most = ", ".join(f"{value} {n}" for value, n in list(values.items())[:_VALUES])
+            more = f" and {len(values) - _VALUES} more" if len(values) > _VALUES else ""
+            click.echo(printable(f"{name}: {most or 'none'}{more}"))
         click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
         return
     assert queries is not None
@@ -150,6 +189,7 @@ def _batches(source: str) -> Iterator[list[Topic]]:
 
 
 def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
+    from retriever.fields import shown as shown_fields
     from retriever.hits import printable
     from retriever.snippets import snippet
 
@@ -169,6 +209,9 @@ def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
         )
         if shown:
             click.echo(f"     {shown}")
+        pairs = [f"{name} {text}" for name, text in shown_fields(document)]
+        if pairs:
+            click.echo(click.style(f"     {printable(' · '.join(pairs))}", dim=True))
         if explain:
             for side, part in hit.parts.items():
                 rank = f"rank {part.rank}" if part.rank is not None else "not in its list"

@@ -80,6 +80,7 @@ def record(hit: Hit, query: str) -> dict[str, Any]:
         "lang": document.lang,
         "title": document.title,
         "url": document.url,
+        "fields": dict(document.fields),
         "passage": hit.passage.text,
         "parts": {
             name: {"score": part.score, "rank": part.rank, "share": round(part.share, 6)}

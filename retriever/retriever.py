@@ -23,6 +23,8 @@ from indexer.collections import open_collection
 from indexer.schema import (
     Collection,
     Encoder,
+    Fielded,
+    FieldKind,
     Hit,
     Keys,
     Mode,
@@ -36,6 +38,7 @@ from indexer.schema import (
 )
 from indexer.text import languages
 from retriever import fusion
+from retriever.fields import check_field, counted, sorted_hits
 
 __all__ = ["Retriever"]
 
@@ -96,16 +99,45 @@ class Retriever:
         mode: Mode | None = None,
         where: Where | None = None,
         offset: int = 0,
+        sort: str | None = None,
     ) -> list[Hit]:
         """The best `k` documents after the first `offset`, with their passages and parts.
 
-        Raises ConfigError for a query that is empty or too long, for k below 1, an unknown mode or
-        language.
+        `sort` names a field: the best `search.pool` documents are then given in its order, descending
+        after a minus. Raises ConfigError for a query that is empty or too long, for k below 1, an unknown
+        mode, language or field.
         """
         end = offset + self._wanted(k, offset)
         collection = self._collection  # a refresh meanwhile does not change it for this search
+        if sort is not None:
+            hits = self._window(collection, query, mode, where)
+            return sorted_hits(hits, sort, _kinds(collection))[offset:end]
         ranking = self._rankings(collection, [query], end, mode, where)[0]
         return _hits(collection, ranking, offset, end)
+
+    def facets(
+        self,
+        query: str,
+        names: Sequence[str],
+        mode: Mode | None = None,
+        where: Where | None = None,
+    ) -> dict[str, dict[str, int]]:
+        """For each field how many of the best `search.pool` documents have each value, most first.
+
+        Raises ConfigError as `search`.
+        """
+        collection = self._collection
+        for name in names:
+            check_field(name, _kinds(collection))
+        documents = [hit.document for hit in self._window(collection, query, mode, where)]
+        return {name: counted(documents, name) for name in names}
+
+    def _window(
+        self, collection: Collection, query: str, mode: Mode | None, where: Where | None
+    ) -> list[Hit]:
+        """The best `search.pool` documents: what is sorted and counted does not depend on the page."""
+        ranking = self._rankings(collection, [query], self.settings.pool, mode, where)[0]
+        return _hits(collection, ranking, 0, self.settings.pool)
 
     def search_many(
         self,
@@ -297,6 +329,10 @@ class _Ranking:
             for name, scores in self.pool.scores.items()
             if name not in self.pool.failed
         }
+
+
+def _kinds(collection: Collection) -> Mapping[str, FieldKind]:
+    return collection.fields if isinstance(collection, Fielded) else {}
 
 
 def _hits(collection: Collection, ranking: _Ranking, start: int, end: int) -> list[Hit]:

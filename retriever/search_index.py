@@ -15,7 +15,8 @@ from configs.errors import ConfigError
 from configs.progress import Advance, Bar, no_bar, progress_bar
 from configs.settings import Settings, parse
 from indexer.encoders.opening import named_encoder, open_encoder
-from indexer.schema import Document, Encoder, Mode, Where
+from indexer.schema import Document, Encoder, Fielded, FieldKind, Mode, Where
+from indexer.text.conditions import parse_condition
 from indexer.threads import limit
 from retriever.hits import Hits
 from retriever.retriever import Retriever
@@ -27,8 +28,9 @@ if TYPE_CHECKING:  # what changes an index is imported when one is changed
 
 __all__ = ["Filter", "Progress", "SearchIndex", "build_index", "open_index"]
 
-Filter = Where | Mapping[str, "str | Iterable[str]"]
-"""A `Where`, or a mapping of fields to values; `lang` is one language code or several."""
+Filter = Where | str | Mapping[str, "str | Iterable[str]"]
+"""A `Where`, a condition such as "date>=1880 and newspaper=Zeit", or a mapping of fields to values; `lang`
+is one language code or several."""
 
 Progress = bool | Callable[[int, "int | None"], None]
 """True: a bar on a terminal. A function: called with what is done and, where that is known, of how much;
@@ -117,14 +119,33 @@ class SearchIndex:
         mode: Mode | None = None,
         where: Filter | None = None,
         offset: int = 0,
+        sort: str | None = None,
     ) -> Hits:
         """The best `k` documents after the first `offset`; `k` None: the setting, 10.
 
-        `mode` is "hybrid", "dense" or "lexical"; None: the setting. `where` keeps documents of these
-        languages and field values: `{"lang": ["cs", "de"], "author": "Čapek"}`.
-        Raises ConfigError for a query without a word, an unknown mode or an unknown language.
+        `mode` is "hybrid", "dense" or "lexical"; None: the setting. `where` keeps documents for which a
+        condition holds, `"date>=1880 and newspaper=Zeit"`, or of these languages and field values,
+        `{"lang": ["cs", "de"], "author": "Čapek"}`. `sort` names a field: the best 100 (the setting
+        search.pool) are given in its order, descending after a minus: `"-date"`.
+        Raises ConfigError for a query without a word, an unknown mode, language or field.
         """
-        return Hits(query, self.retriever.search(query, k, mode, _where(where), offset))
+        return Hits(query, self.retriever.search(query, k, mode, _where(where), offset, sort))
+
+    def facets(
+        self,
+        query: str,
+        *names: str,
+        mode: Mode | None = None,
+        where: Filter | None = None,
+    ) -> dict[str, dict[str, int]]:
+        """For each of these fields how many of the best 100 documents (search.pool) have each value."""
+        return self.retriever.facets(query, names, mode, _where(where))
+
+    @property
+    def fields(self) -> dict[str, FieldKind]:
+        """The documents' own fields, and whether each holds keywords, numbers or dates."""
+        collection = self.retriever.collection
+        return dict(collection.fields) if isinstance(collection, Fielded) else {}
 
     def search_many(
         self,
@@ -246,6 +267,8 @@ def _settings(
 def _where(given: Filter | None) -> Where | None:
     if given is None or isinstance(given, Where):
         return given
+    if isinstance(given, str):
+        return Where(condition=parse_condition(given, "where"))
     langs: frozenset[str] = frozenset()
     fields = {}
     for name, value in given.items():

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import ConfigError
 from indexer.elastic.mapping import language_field
-from indexer.schema import Term, Where
+from indexer.schema import AllOf, AnyOf, Compare, Condition, Not, Term, Where
 
 __all__ = [
     "LARGEST",
@@ -149,10 +150,29 @@ def _filters(where: Where | None, keys: Sequence[str] | None) -> list[dict[str, 
     if where is not None and where.langs:
         filters.append({"terms": {"lang": sorted(where.langs)}})
     if where is not None:
-        filters += [
-            {"term": {"field": field_term(name, value)}} for name, value in where.fields.items()
-        ]
+        filters += [_condition(part) for part in where.conditions()]
     return filters
+
+
+def _condition(condition: Condition) -> dict[str, Any]:
+    """A condition as a filter. Raises ConfigError for an order: entries hold names with values, as keywords."""
+    match condition:
+        case Compare("lang", "=", value):
+            return {"term": {"lang": value}}
+        case Compare(name, "=", value):
+            return {"term": {"field": field_term(name, value)}}
+        case Compare(name, op, value):
+            raise ConfigError(
+                f"{name}{op}{value}: an index in Elasticsearch compares fields by = and != only; an index folder "
+                "compares numbers and dates"
+            )
+        case Not(part):
+            return {"bool": {"must_not": [_condition(part)]}}
+        case AllOf(parts):
+            return {"bool": {"filter": [_condition(part) for part in parts]}}
+        case AnyOf(parts):
+            any_of = [_condition(part) for part in parts]
+            return {"bool": {"should": any_of, "minimum_should_match": 1}}
 
 
 def field_term(name: str, value: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from indexer.schema import Bounds, Candidates, Keys, Query, Scores, Where
+from indexer.search.filters import RowFilters
 from indexer.search.lexical import K1
-from indexer.storage.store import Store
 from indexer.text.analysis import Analysis
 
 __all__ = ["RankBM25Index"]
@@ -34,14 +34,14 @@ def _okapi(corpus: list[list[str]]) -> Any:
 class RankBM25Index:
     """BM25 over passages; keys are row numbers. Satisfies `indexer.schema.Index`."""
 
-    def __init__(self, passages: Iterable[tuple[int, Analysis]], store: Store) -> None:
+    def __init__(self, passages: Iterable[tuple[int, Analysis]], filters: RowFilters) -> None:
         found = list(passages)
         self._rows = np.array([row for row, _ in found], np.int64)  # ascending
         self._streams = {
             "words": _okapi([a.words.split() for _, a in found]) if found else None,
             "stems": _okapi([a.stems.split() for _, a in found]) if found else None,
         }
-        self._store = store
+        self._filters = filters
 
     def _scores(self, query: Query) -> Scores:
         total = np.zeros(len(self._rows))
@@ -54,12 +54,9 @@ class RankBM25Index:
     def search(self, query: Query, k: int, where: Where | None = None) -> Candidates:
         scores = self._scores(query)
         allowed = scores > 0
-        if where is not None and len(self._rows):
-            if where.langs:
-                codes = [lang.encode() for lang in where.langs]
-                allowed &= np.isin(self._store.passages["lang"][self._rows], codes)
-            for name, value in where.fields.items():
-                allowed &= self._store.rows_with_field(name, value)[self._rows]
+        passing = self._filters.allowed(where) if where else None
+        if passing is not None:
+            allowed &= passing.marks[self._rows]
         rows, scores = self._rows[allowed], scores[allowed]
         order = np.lexsort((rows, -scores))[:k]
         return Candidates(rows[order], scores[order])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError, IndexFolderError
 from indexer.schema import Bounds, Candidates, Keys, Matrix, Query, Scores, Where
+from indexer.search.filters import RowFilters
 from indexer.storage.store import Store
 from indexer.threads import faiss
 
@@ -192,14 +193,14 @@ class DenseIndex:
         probes: int = 0,
         background: float = 0.0,
         device: str = "auto",
+        filters: RowFilters | None = None,
     ) -> None:
         self.factory = factory
         self.probes = probes or default_probes(factory)
         self._store = store
         self._covered = covered if file is not None else 0
         self._background = background
-        self._lock = threading.Lock()
-        self._masks: dict[object, NDArray[np.bool_] | None] = {}
+        self._filters = filters or RowFilters(store)
         self._ann = read_ann(file, store.dim, covered, factory) if file is not None else None
         self._centres = _centres(self._ann) if not probes else None
         self._gpu = _on_gpu(self._ann, factory, self.probes, device)
@@ -245,29 +246,6 @@ class DenseIndex:
         )
         return np.round(found, _DIGITS)
 
-    def _allowed(self, where: Where | None) -> NDArray[np.bool_] | None:
-        """A mark on each row that may be found; None when all may. The last few filters are kept."""
-        key = where if where is not None and (where.langs or where.fields) else None
-        cached = (key.langs, tuple(sorted(key.fields.items()))) if key is not None else None
-        with self._lock:
-            if cached in self._masks:
-                return self._masks[cached]
-        mask: NDArray[np.bool_] | None = None
-        if key is not None:
-            mask = ~self._store.deleted
-            if key.langs:
-                codes = np.array([lang.encode() for lang in key.langs], "S3")
-                mask &= np.isin(self._store.passages["lang"], codes)
-            for name, value in key.fields.items():
-                mask &= self._store.rows_with_field(name, value)
-        elif self._store.deleted.any():
-            mask = ~self._store.deleted
-        with self._lock:
-            if len(self._masks) > 64:
-                self._masks.clear()
-            self._masks[cached] = mask
-        return mask
-
     def neighbours(
         self, vectors: Matrix, k: int, where: Where | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -278,7 +256,8 @@ class DenseIndex:
         if k < 1:
             raise ConfigError(f"k must be at least 1, not {k}")
         k = min(k, max(len(self._store), 1))
-        mask = self._allowed(where)
+        allowed = self._filters.allowed(where)
+        mask = None if allowed is None else allowed.marks
         scores = np.full((len(vectors), k), -np.inf)
         rows = np.full((len(vectors), k), -1, np.int64)
         candidates = self._candidates(vectors, k, mask)
@@ -314,10 +293,8 @@ class DenseIndex:
         if mask is not None:
             bits = np.packbits(mask[: self._covered], bitorder="little")
             selector = faiss().IDSelectorBitmap(self._covered, faiss().swig_ptr(bits))
-            if (
-                mask[: self._covered].sum() < wanted * 8
-            ):  # few are allowed: the lists read may hold none of them
-                rows = np.flatnonzero(mask[: self._covered])
+            rows = np.flatnonzero(mask[: self._covered])
+            if len(rows) <= max(FLAT_LIMIT, 8 * wanted):  # the lists read may hold none of them
                 return np.broadcast_to(rows, (len(vectors), len(rows)))
         wanted = min(wanted, self._covered)
         if self._gpu is not None and selector is None and wanted <= _GPU_MOST:

@@ -17,7 +17,7 @@ from indexer.storage.store import Store
 from indexer.text import field_values, languages
 from indexer.text.conditions import comparisons
 
-__all__ = ["Allowed", "RowFilters", "check_condition"]
+__all__ = ["Allowed", "RowFilters", "check_condition", "nearest_field"]
 
 _REMEMBERED = 64  # filters whose rows are kept
 
@@ -38,9 +38,9 @@ class Allowed:
 
 
 class RowFilters:
-    """Filters of one commit. `kinds` are the kinds of its fields."""
+    """Filters of one commit. `kinds` gives the kinds of its fields, when one is first compared."""
 
-    def __init__(self, store: Store, kinds: Callable[[], Mapping[str, FieldKind]]) -> None:
+    def __init__(self, store: Store, kinds: Callable[[], Mapping[str, FieldKind]] = dict) -> None:
         self._store = store
         self._kinds = kinds
         self._lock = threading.Lock()
@@ -79,9 +79,9 @@ class RowFilters:
             case Not(part):
                 return ~self._passes(part)
             case AllOf(parts):
-                return np.logical_and.reduce([self._passes(part) for part in parts])
+                return np.asarray(np.all([self._passes(part) for part in parts], axis=0))
             case AnyOf(parts):
-                return np.logical_or.reduce([self._passes(part) for part in parts])
+                return np.asarray(np.any([self._passes(part) for part in parts], axis=0))
 
     def _in_languages(self, langs: Sequence[str]) -> Marks:
         codes = np.array([lang.encode() for lang in langs], "S3")
@@ -141,12 +141,12 @@ def check_condition(condition: Condition, kinds: Mapping[str, FieldKind]) -> Non
                 raise ConfigError(f"lang{compare.op}{value}: a language can only be = or !=")
             continue
         if name not in kinds:
-            raise ConfigError(f"no document has a field {name!r}; {_nearest(name, kinds)}")
+            raise ConfigError(f"no document has a field {name!r}; {nearest_field(name, kinds)}")
         kind = kinds[name]
         if kind == "keyword" and compare.op != "=":
             raise ConfigError(
                 f"{name}{compare.op}{value}: {name} is a keyword, which can only be = or !=; where its values are "
-                f"numbers or dates, say so when the index is made: --field {name}=number"
+                f"numbers or dates, say so when the index is made: --kind {name}=number"
             )
         if kind == "number" and field_values.number(value) is None:
             raise ConfigError(
@@ -158,7 +158,8 @@ def check_condition(condition: Condition, kinds: Mapping[str, FieldKind]) -> Non
             )
 
 
-def _nearest(name: str, kinds: Mapping[str, FieldKind]) -> str:
+def nearest_field(name: str, kinds: Mapping[str, object]) -> str:
+    """What to write instead of a field that nobody has."""
     if not kinds:
         return "they have no fields of their own"
     folded = {known.casefold(): known for known in kinds}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ __all__ = [
     "Column",
     "ColumnWriter",
     "column_names",
+    "is_hashed",
     "joined",
     "read_columns",
     "stored",
@@ -51,6 +53,11 @@ def values_of(text: str) -> list[str]:
     return [text]
 
 
+def is_hashed(value: str) -> bool:
+    """Whether a column's value is the hash of a long one."""
+    return value.startswith(_HASHED)
+
+
 def stored(value: str) -> str:
     """A value as columns hold it."""
     if len(value) <= _LONGEST:
@@ -68,11 +75,6 @@ class Column:
     """Places in `values`."""
     values: Sequence[str]
     """Each different value once."""
-
-    @property
-    def shown(self) -> list[str]:
-        """The values that are no hashes."""
-        return [value for value in self.values if not value.startswith(_HASHED)]
 
 
 def joined(columns: Sequence[Column]) -> Column:
@@ -177,7 +179,7 @@ def _column(name: str, documents: int, numbers: Any, codes: Any, texts: Any, end
     cut = borders == sorted(borders) and borders[-1] == len(texts)
     if len(of) != len(code) or not in_order or not known or not cut:
         raise ValueError(f"the column {name!r} names documents or values that are not there")
-    pairs = zip(borders, borders[1:], strict=False)
+    pairs = itertools.pairwise(borders)
     return Column(of, code, [texts[a:b].decode("utf-8", "surrogatepass") for a, b in pairs])
 
 

@@ -14,10 +14,11 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from configs.errors import IndexFolderError, TandemError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings, parse
+from indexer.schema import FieldKind
 
 __all__ = [
     "FORMAT",
@@ -26,6 +27,7 @@ __all__ = [
     "SEGMENT_FILES",
     "DenseEntry",
     "EncoderEntry",
+    "FieldEntry",
     "FileEntry",
     "Manifest",
     "SegmentEntry",
@@ -85,6 +87,16 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldEntry:
+    """A field that documents have: what all its values are (`indexer.text.field_values.Seen`), and what a
+    person said they are.
+    """
+
+    seen: Literal["", "year", "number", "date", "keyword"] = ""
+    declared: FieldKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What an index folder is, at one commit."""
 
@@ -107,6 +119,8 @@ class Manifest:
     passage_settings: PassageSettings = field(default_factory=PassageSettings)
     lexical: LexicalSettings = field(default_factory=LexicalSettings)
     dense: DenseSettings = field(default_factory=DenseSettings)
+    fields: Mapping[str, FieldEntry] = field(default_factory=dict)
+    """The documents' own fields."""
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     """Every file of the commit, by its path in the folder."""
 
