@@ -1,10 +1,12 @@
 # What this package offers to the others; nothing else of it is imported from outside.
+from .columns import Column, is_hashed, stored, values_of
 from .journal import Journal, passage_key
 from .manifest import (
     FORMAT,
     MANIFEST,
     DenseEntry,
     EncoderEntry,
+    FieldEntry,
     FileEntry,
     Manifest,
     SegmentEntry,
@@ -28,8 +30,10 @@ __all__ = [
     "FORMAT",
     "MANIFEST",
     "NO_ARRAY",
+    "Column",
     "DenseEntry",
     "EncoderEntry",
+    "FieldEntry",
     "FileEntry",
     "Journal",
     "Manifest",
@@ -40,10 +44,13 @@ __all__ = [
     "content_hash",
     "document_of",
     "forbidden",
+    "is_hashed",
     "load_array",
     "merge_tail",
     "open_database",
     "passage_key",
     "read_manifest",
     "refuse_links",
+    "stored",
+    "values_of",
 ]

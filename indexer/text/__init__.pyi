@@ -1,5 +1,5 @@
 # What this package offers to the others; nothing else of it is imported from outside.
-from . import languages
+from . import field_values, languages
 from .analysis import (
     STEMMERS,
     Analysis,
@@ -14,6 +14,7 @@ from .analysis import (
     word_terms,
 )
 from .compression import UNREADABLE, open_file
+from .conditions import comparisons, parse_condition
 from .folders import Listing
 from .passages import passage_texts, split
 from .records import Columns, OwnFields, document_of
@@ -55,14 +56,17 @@ __all__ = [
     "analyse_all",
     "analysed",
     "check_document",
+    "comparisons",
     "count_bytes",
     "cut",
     "document_of",
+    "field_values",
     "file_of",
     "fold",
     "kinds",
     "languages",
     "open_file",
+    "parse_condition",
     "passage_texts",
     "portions",
     "query_terms",
