@@ -10,7 +10,7 @@ from .errors import (
 )
 from .lazy import LazyGroup
 from .options import config_options, index_option, json_option
-from .progress import Advance, Bar, no_bar, progress_bar
+from .progress import Advance, Bar, no_bar, progress_bar, progress_over, progress_to
 from .settings import (
     DenseSettings,
     ElasticsearchSettings,
@@ -22,6 +22,7 @@ from .settings import (
     Settings,
     parse,
 )
+from .tables import in_cell, markdown_table, plain_table
 from .training import (
     AlarmSettings,
     ContrastiveSettings,
@@ -68,10 +69,15 @@ __all__ = [
     "TextSettings",
     "TokenizerSettings",
     "config_options",
+    "in_cell",
     "index_option",
     "json_option",
     "load",
+    "markdown_table",
     "no_bar",
     "parse",
+    "plain_table",
     "progress_bar",
+    "progress_over",
+    "progress_to",
 ]

@@ -16,17 +16,16 @@ import click
 
 from configs.errors import ConfigError, DocumentError
 from configs.load import load
+from configs.progress import progress_bar, progress_over
 from configs.settings import ElasticsearchSettings, Settings
+from configs.tables import plain_table
 from eval.cli_measure import (
-    bar,
     emit,
     encoder_options,
     model_name,
     percent,
-    table,
     the_encoder,
 )
-from eval.cli_options import counter
 from indexer.elastic.address import is_address
 
 if TYPE_CHECKING:
@@ -137,8 +136,8 @@ def mine(
             for path, place, code in zip((source, target), places, codes, strict=True)
         )
         with (
-            bar(range(0, len(one), BLOCK), "source to target") as there,
-            bar(range(0, len(other), BLOCK), "target to source") as back,
+            progress_over(range(0, len(one), BLOCK), "source to target") as there,
+            progress_over(range(0, len(other), BLOCK), "target to source") as back,
         ):
             pairs: Pairs = mined_pairs(
                 one,
@@ -310,7 +309,7 @@ def _bucc_table(split: Split, rows: Sequence[dict[str, Any]]) -> str:
         figures = [percent(x) for x in (found.precision, found.recall, found.f1)]
         return [*start, *figures, percent(found.f1 - base.f1), f"{row['search_seconds']:.2f}"]
 
-    text = table(
+    text = plain_table(
         ["index", "threshold", "kept", "precision", "recall", "F1", "F1 cost", "search s"],
         map(line, rows),
     )
@@ -365,8 +364,8 @@ def _mined(
         target = with_factory(target, factory, file.with_name(f"{name}.target.{file.name}"))
     start = time.perf_counter()
     with (
-        bar(range(0, len(source), BLOCK), f"{name}, {factory}: forward") as there,
-        bar(range(0, len(target), BLOCK), f"{name}, {factory}: backward") as back,
+        progress_over(range(0, len(source), BLOCK), f"{name}, {factory}: forward") as there,
+        progress_over(range(0, len(target), BLOCK), f"{name}, {factory}: backward") as back,
     ):
         pairs = mine(source, target, *options, there, back)
     seconds = time.perf_counter() - start
@@ -452,7 +451,7 @@ def _built(
         return live_sentences(IndexFolder.open(place, encoder))
     rejects: list[Reject] = []
     place.parent.mkdir(parents=True, exist_ok=True)
-    with counter(count, f"indexing {count} sentences") as update:
+    with progress_bar(f"indexing {count} sentences", count) as update:
         build_index(
             place,
             documents,

@@ -12,9 +12,9 @@ import click
 
 from configs.errors import DocumentError
 from configs.options import config_options, json_option
+from configs.progress import progress_bar
 from eval.cli_options import (
     Asked,
-    counter,
     judgment_options,
     open_bench,
     open_retriever,
@@ -152,9 +152,9 @@ def churn(
     Every further system is held against the first, by overlap@k and rank-biased overlap (RBO); 1 is no
     change.
     """
+    from configs.tables import markdown_table
     from eval.formats.topics import read_queries
     from eval.ranking.churn import churn as differences
-    from eval.ranking.report_markdown import pipes
     from eval.ranking.systems import named
 
     specs = _specs(systems)
@@ -197,7 +197,7 @@ def churn(
             if c["rbo"] < 1 - 1e-9
         ]
         if rows:
-            click.echo(pipes([f"overlap@{k}", "RBO", "query", "text"], rows))
+            click.echo(markdown_table([f"overlap@{k}", "RBO", "query", "text"], rows))
 
 
 def _text(asked: Mapping[str, Topic], query: str) -> str:
@@ -222,5 +222,5 @@ def _run(
             raise DocumentError(f"{spec.path}: it answers none of the {len(asked)} queries")
         return {query: ranking for query, ranking in run.items() if query in asked}
     retriever = spec_retriever(spec, shared, config, changes)
-    with counter(len(asked), name) as step:
+    with progress_bar(name, len(asked)) as step:
         return retrieve(retriever, asked, depth, progress=step)

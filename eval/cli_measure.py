@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,14 +19,12 @@ if TYPE_CHECKING:
     from indexer.schema import Encoder
 
 __all__ = [
-    "bar",
     "columns_option",
     "emit",
     "encoder_options",
     "model_name",
     "percent",
     "split_columns",
-    "table",
     "the_encoder",
 ]
 
@@ -154,29 +150,9 @@ def emit(
     click.echo(json.dumps(report, ensure_ascii=False, indent=1))
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns that line up: the first to the left, the others to the right."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
 def percent(value: float | None, digits: int = 2) -> str:
     """A share as per cent; `-` for none."""
     return "-" if value is None else f"{100 * value:.{digits}f}"
-
-
-def bar(items: Sequence[T], label: str) -> AbstractContextManager[Iterable[T]]:
-    """A progress bar with an estimate on stderr, hidden when that is no terminal."""
-    return click.progressbar(
-        items, label=label, file=sys.stderr, hidden=not sys.stderr.isatty(), update_min_steps=1
-    )
 
 
 def _plain(value: Any) -> Any:

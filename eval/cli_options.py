@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +12,7 @@ import click
 
 from configs.errors import ConfigError, DocumentError
 from configs.options import config_options
+from configs.progress import progress_bar
 
 if TYPE_CHECKING:
     from eval.formats.judgments import Judgments
@@ -28,7 +27,6 @@ __all__ = [
     "Asked",
     "Bench",
     "allow_missing_option",
-    "counter",
     "disagreeing_option",
     "judgment_facts",
     "judgment_options",
@@ -165,15 +163,6 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-@contextlib.contextmanager
-def counter(length: int, label: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar with an estimate on stderr, hidden when that is no terminal."""
-    with click.progressbar(
-        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as steps:
-        yield steps.update
-
-
 def open_retriever(index_path: str, config: str | None, changes: Sequence[str]) -> Retriever:
     """The index, searched as `search` and `serve` would with these settings.
 
@@ -241,7 +230,7 @@ def ranked(retriever: Retriever, bench: Bench, asked: Asked, label: str) -> dict
     from eval.ranking.relevance import rerank, retrieve
 
     queries = bench.judgments.queries
-    with counter(len(queries), label) as step:
+    with progress_bar(label, len(queries)) as step:
         if asked.task == "retrieve":
             return retrieve(retriever, queries, asked.depth, progress=step)
         judged = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from configs.errors import ConfigError
+from configs.tables import plain_table
 from eval.cli_bitext import bitext
 from eval.cli_measure import (
     columns_option,
@@ -18,7 +19,6 @@ from eval.cli_measure import (
     encoder_options,
     percent,
     split_columns,
-    table,
     the_encoder,
 )
 from eval.cli_speed import curve, speed
@@ -52,7 +52,7 @@ def tatoeba(files: tuple[str, ...], columns: str | None, as_json: bool, **which:
         for path, (source, target) in zip(files, sets, strict=True)
     ]
     rows = [*found, macro(found)] if len(found) > 1 else found
-    text = table(
+    text = plain_table(
         ["set", "pairs", "forward", "backward", "mean"],
         [
             [r.name, str(r.pairs), percent(r.forward), percent(r.backward), percent(r.mean)]
@@ -102,7 +102,7 @@ def sts(
         )
         for one in sets
     ]
-    text = table(
+    text = plain_table(
         ["set", "pairs", "Spearman", "Pearson"],
         [[r.name, str(r.pairs), percent(r.spearman), percent(r.pearson)] for r in found],
     )
@@ -156,7 +156,7 @@ def bias(
     crossed = [across(one, other) for one in alone for other in alone if one is not other]
     encoder = the_encoder(**which)
     found = language_bias([*alone, *crossed], encoder)
-    text = table(
+    text = plain_table(
         ["set", "pairs", "Spearman"],
         [[one.name, str(one.pairs), percent(one.spearman)] for one in found.sets],
     )
@@ -190,7 +190,7 @@ def _pool_bias(
     pool = _first_meanings(pool, limit)
     encoder = the_encoder(**which)
     found = pool_precision(pool, encoded(encoder, pool.texts))
-    text = table(
+    text = plain_table(
         ["query", "mAP@20", *found.langs],
         [
             [lang, percent(found.by_query_language.get(lang)), *(percent(cell, 1) for cell in row)]
@@ -254,7 +254,7 @@ def costra(data: str | None, raw: bool, as_json: bool, **which: Any) -> None:
     found = measure.score(
         sentences, encoded(encoder, [one.text if raw else one.tokens for one in sentences])
     )
-    text = table(
+    text = plain_table(
         ["category", "judgments", "kept"],
         [
             *(
@@ -301,7 +301,7 @@ def paraphrase(
         return cosine, np.array(pairs.same)
 
     found = paraphrases(*measured(test), measured(chosen) if chosen else None)
-    text = table(
+    text = plain_table(
         ["threshold", "value", "accuracy", "precision", "recall", "F1"],
         [
             [name, f"{d.threshold:.4f}", *map(percent, (d.accuracy, d.precision, d.recall, d.f1))]

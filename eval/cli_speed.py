@@ -13,9 +13,10 @@ import click
 
 from configs.errors import ConfigError, DocumentError
 from configs.load import load
+from configs.progress import progress_bar, progress_over
 from configs.settings import Settings
-from eval.cli_measure import bar, emit, encoder_options, percent, table, the_encoder
-from eval.cli_options import counter
+from configs.tables import plain_table
+from eval.cli_measure import emit, encoder_options, percent, the_encoder
 
 if TYPE_CHECKING:
     from indexer.schema import Encoder, Mode
@@ -80,13 +81,13 @@ def speed(
         )
         if retriever is not None and not asked:
             asked = _own_queries(retriever, count)
-        with bar(asked, "encoding") as steps:
+        with progress_over(asked, "encoding") as steps:
             result["encoding"] = measure.encoding(encoder, asked, steps)
         lines.append(_latency("encode a query", result["encoding"].single))
         if retriever is not None and path is not None:
             searches: dict[str, measure.Latency] = {}
             for mode in MODES:
-                with bar(asked, f"searching, {mode}") as steps:
+                with progress_over(asked, f"searching, {mode}") as steps:
                     searches[mode] = measure.search_latency(retriever, asked, mode, k, steps)
                 lines.append(_latency(f"search, {mode}", searches[mode]))
             facts = retriever.collection.facts
@@ -98,7 +99,7 @@ def speed(
 
 
 def _speed_text(result: dict[str, Any], lines: Sequence[Sequence[str]]) -> str:
-    text = table(["milliseconds", "calls", "mean", "p50", "p90", "p99", "slowest"], lines)
+    text = plain_table(["milliseconds", "calls", "mean", "p50", "p90", "p99", "slowest"], lines)
     text += f"\nencoding together: {result['encoding'].texts_per_second:,.0f} texts a second"
     if indexing := result.get("indexing"):
         text += (
@@ -130,7 +131,7 @@ def _index(path: str, documents: str, encoder: Encoder) -> dict[str, Any]:
     if not found:
         raise DocumentError(f"--documents {documents}: no document could be read")
     read = time.perf_counter() - start
-    with counter(len(found), "indexing") as update:
+    with progress_bar("indexing", len(found)) as update:
         report = build_index(path, found, encoder, progress=update)
     return {
         "documents": report.documents,
@@ -215,7 +216,7 @@ def curve(
     measure.command(template, Path("pairs"), folder)  # a wrong template fails before any work
     files = measure.sample(pairs, wanted, folder / "pairs", seed)
     points = []
-    with bar(wanted, "students") as steps:
+    with progress_over(wanted, "students") as steps:
         for size in steps:
             student = folder / f"student-{size}"
             start = time.perf_counter()
@@ -226,7 +227,7 @@ def curve(
             points.append(
                 measure.Point(size, str(student), *_figures(str(student), tatoeba, sts), seconds)
             )
-    text = table(
+    text = plain_table(
         ["pairs", "Tatoeba", "STS", "training s"],
         [[str(p.size), percent(p.tatoeba), percent(p.sts), f"{p.seconds:.0f}"] for p in points],
     )

@@ -12,11 +12,11 @@ import yaml
 
 from configs.errors import ConfigError
 from configs.options import json_option
+from configs.progress import progress_bar
 from eval.cli import command_line
 from eval.cli_options import (
     Asked,
     Bench,
-    counter,
     judgment_options,
     open_bench,
     open_retriever,
@@ -119,7 +119,7 @@ def _measured(
 
     base = retriever.settings
     table = {}
-    with counter(len(grid) + 2, "searching") as step:
+    with progress_bar("searching", len(grid) + 2) as step:
         for entry in grid:
             table[entry] = values(
                 dataclasses.replace(base, mode="hybrid", fusion=settings_of(entry))
@@ -159,7 +159,7 @@ def _record(
 
 
 def _text(found: dict[str, Any]) -> str:
-    from eval.ranking.report_markdown import pipes
+    from configs.tables import markdown_table
     from eval.ranking.statistics import shown_p
 
     rows = []
@@ -179,7 +179,7 @@ def _text(found: dict[str, Any]) -> str:
         [
             f"{found['queries']} queries, {found['candidates']} candidates, {found['folds']} folds",
             f"held out: {found['measure']} {found['held_out']:.4f}",
-            pipes(header, rows),
+            markdown_table(header, rows),
             f"chosen: {_flat(found['chosen'])}",
             *[f"fold {n}: {_flat(c)}" for n, c in enumerate(found["chosen_in_folds"], start=1)],
             f"verdict: {_verdict(found)}",

@@ -37,7 +37,7 @@ from .schema import (
     Where,
 )
 from .threads import cores, faiss, limit
-from .vectors import translation_accuracy, unit_rows
+from .vectors import along, principal_axes, translation_accuracy, unit_rows
 
 __all__ = [
     "AllOf",
@@ -72,6 +72,7 @@ __all__ = [
     "TokenEncoder",
     "Where",
     "add_documents",
+    "along",
     "build_index",
     "changes",
     "cluster_info",
@@ -81,6 +82,7 @@ __all__ = [
     "faiss",
     "limit",
     "open_collection",
+    "principal_axes",
     "read_manifest",
     "tensors",
     "translation_accuracy",

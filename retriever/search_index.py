@@ -291,12 +291,12 @@ def _bar(progress: Progress) -> Bar:
 
     @contextlib.contextmanager
     def telling(label: str, total: int | None, counted: bool = False) -> Iterator[Advance]:
-        done = 0
+        so_far = 0
 
-        def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            told(done, total)
+        def advance(done: int, shown: str | None = None) -> None:
+            nonlocal so_far
+            so_far += done
+            told(so_far, total)
 
         yield advance
 

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 import indexer.disk_cache
 from indexer.disk_cache import derived, folder, tensors
-from indexer.encoders.opening import STUDENT
+from indexer.encoders.local_models import STUDENT
 from indexer.encoders.static_encoder import StaticEncoder
 
 ARRAYS = {

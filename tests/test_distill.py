@@ -23,11 +23,11 @@ from training_world import OTHER, sentences, tiny, write_pairs
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.training import DistillSettings, HeldOutSettings, RunSettings, StudentSettings
 from configs.training_corpora import CorporaSettings, CorpusSettings
-from indexer.vectors import unit_rows
+from indexer.vectors import along, principal_axes, unit_rows
 from training.models.opening import open_model
 from training.models.sentence_vectors import token_counts
 from training.models.students import open_student
-from training.models.teacher_vectors import narrowed, principal_axes, teach
+from training.models.teacher_vectors import teach
 from training.recipes.distill import distill
 from training.run.checkpoints import newest
 from training.run.progress import QUIET
@@ -156,7 +156,7 @@ def test_telling_teachers_apart_teaches_and_sources_are_read_too(
     # the teacher's language is understood as well, though nothing but source_share shows it
     texts = [a for a, _ in sentences(60, seed=9)]
     wanted = unit_rows(teach(texts, told.teacher, told.cache, torch.device("cpu"), QUIET))
-    wanted = narrowed(wanted, principal_axes(wanted, 64))
+    wanted = along(wanted, principal_axes(wanted, 64))
     found = unit_rows(open_model(result.model).encode(texts, show_progress_bar=False))
     pairs = np.triu_indices(len(texts), k=1)
     agreement = np.corrcoef((found @ found.T)[pairs], (wanted @ wanted.T)[pairs])[0, 1]
@@ -216,6 +216,7 @@ def test_principal_axes_keep_the_longest_directions() -> None:
     axes = principal_axes(vectors, 2)
     # lengths along the axes: 18 on the first, 2 on the third, 0.01 on the second
     assert np.allclose(axes, [[1, 0], [0, 0], [0, 1]], atol=1e-6)
+    assert np.allclose(along(vectors[:2], axes) * 10**0.5, [[3, 1], [-3, 1]])
 
 
 def test_other_widths_without_a_projection_are_told_before_training(

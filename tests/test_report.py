@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
+from configs.tables import markdown_table
 from eval.formats.judgments import Judgments
 from eval.formats.topics import Topic
 from eval.ranking.metrics import parse_measures
@@ -17,7 +18,7 @@ from eval.ranking.relevance import System, measure_system
 from eval.ranking.report import Measured, Report, as_json, make_report
 from eval.ranking.report_files import write_report
 from eval.ranking.report_html import as_html
-from eval.ranking.report_markdown import as_markdown, pipes
+from eval.ranking.report_markdown import as_markdown
 from indexer.schema import Document
 
 QRELS = {"q1": {"d1": 2, "d2": 0}, "q2": {"d3": 1}}
@@ -144,7 +145,7 @@ def test_what_to_judge_next_and_notes_are_told_once() -> None:
 
 
 def test_markdown_tables_are_not_broken_by_what_stands_in_them() -> None:
-    text = pipes(["a|b", "n"], [["x|y\nz", "1.0"]])
+    text = markdown_table(["a|b", "n"], [["x|y\nz", "1.0"]])
     assert text.splitlines() == ["| a\\|b   |   n |", "| ------ | --: |", "| x\\|y z | 1.0 |"]
 
 

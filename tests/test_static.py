@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from configs.errors import ConfigError
-from indexer.encoders.opening import STUDENT, open_encoder
+from indexer.encoders.local_models import STUDENT
+from indexer.encoders.opening import open_encoder
 from indexer.encoders.static_encoder import StaticEncoder, unpacked
 from training.export.static_student import export_static, quantised, with_lengths
 

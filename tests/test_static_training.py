@@ -17,13 +17,12 @@ from configs.training_corpora import CorporaSettings, CorpusSettings
 from configs.training_static import StaticSettings, TokenizerSettings
 from indexer.encoders.opening import HashEncoder
 from indexer.encoders.static_encoder import StaticEncoder
-from indexer.schema import Matrix
-from indexer.vectors import translation_accuracy, unit_rows
+from indexer.vectors import translation_accuracy
 from training.data.token_lists import Ragged, unaccented
 from training.export.static_student import export_run, export_sentence_transformers
 from training.models import teacher_cache
 from training.models.teacher_cache import VectorCache, teacher_vectors
-from training.recipes.static import principal_axes, train_static, write_tensors
+from training.recipes.static import train_static, write_tensors
 from training.recipes.static_step import batch_loss
 from training.recipes.tokenizer import common_words, sampled, save, train_tokenizer
 
@@ -240,15 +239,6 @@ def test_the_loss_is_the_formula() -> None:
     # one source text in two languages: neither is the other's negative
     both = torch.ones(2, 2, dtype=torch.bool)
     assert float(batch_loss(unit, unit, unit, both, settings)) == pytest.approx(0.0, abs=1e-6)
-
-
-def test_principal_axes_keep_the_directions_that_are_used() -> None:
-    rng = np.random.default_rng(0)
-    rows: Matrix = np.zeros((100, 6), np.float32)
-    rows[:, [1, 4]] = rng.normal(size=(100, 2))
-    axes, share = principal_axes(unit_rows(rows), 2, seed=0)
-    assert axes.shape == (6, 2) and share == pytest.approx(1.0)
-    np.testing.assert_allclose(np.abs(axes[[0, 2, 3, 5]]).max(), 0, atol=1e-6)
 
 
 def test_the_cache_survives_half_a_row(tmp_path: Path) -> None:

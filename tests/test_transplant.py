@@ -12,7 +12,8 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from configs.training import StudentSettings
-from indexer.encoders.opening import STUDENT, open_encoder
+from indexer.encoders.local_models import STUDENT
+from indexer.encoders.opening import open_encoder
 from indexer.schema import Matrix
 from indexer.vectors import translation_accuracy, unit_rows
 from training.models.students import open_student

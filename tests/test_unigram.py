@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 import indexer.encoders.static_encoder
 import indexer.encoders.unigram_tokenizer
-from indexer.encoders.opening import STUDENT
+from indexer.encoders.local_models import STUDENT
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.encoders.unigram_tokenizer import Unigram
 

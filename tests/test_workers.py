@@ -18,7 +18,8 @@ import indexer.build
 import indexer.storage.journal
 from configs.settings import PassageSettings
 from indexer.build import build_index
-from indexer.encoders.opening import STUDENT, HashEncoder
+from indexer.encoders.local_models import STUDENT
+from indexer.encoders.opening import HashEncoder
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.folder import IndexFolder
 from indexer.prepare import Hashed, Task, divided, in_workers

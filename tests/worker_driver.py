@@ -21,7 +21,7 @@ import indexer.build
 import indexer.storage.journal
 from configs.errors import TandemError
 from indexer.build import build_index
-from indexer.encoders.opening import STUDENT
+from indexer.encoders.local_models import STUDENT
 from indexer.encoders.static_encoder import StaticEncoder
 
 

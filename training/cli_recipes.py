@@ -15,6 +15,7 @@ import yaml
 
 from configs.load import load
 from configs.options import config_options, json_option
+from configs.progress import progress_to
 from configs.training import (
     ContrastiveSettings,
     DistillSettings,
@@ -198,36 +199,21 @@ def _talking() -> Iterator[Talk]:
     from training.run.progress import Talk
 
     shown = sys.stderr.isatty()
-    bar: Any = None
+    begun = False
 
     def say(message: str) -> None:
-        click.echo(f"\r\x1b[K{message}" if shown and bar is not None else message, err=True)
+        click.echo(f"\r\x1b[K{message}" if shown and begun else message, err=True)
 
     def tell(progress: Progress) -> None:
-        nonlocal bar
+        nonlocal begun
         if progress.message:
             left = "" if progress.left is None else f"; {_minutes(progress.left)} left"
             say(f"{progress.message}{left}")
-        if not shown:
-            return
-        if bar is None:
-            bar = click.progressbar(
-                length=progress.steps - progress.step,
-                label="training",
-                file=sys.stderr,
-                item_show_func=lambda loss: "" if loss is None else f"loss {loss:.4g}",
-            )
-            bar.first = progress.step
-            bar.__enter__()
-        done = progress.step - bar.first - bar.pos
-        if done:
-            bar.update(done, progress.loss)
+        begun = True
+        advance(progress.step, progress.steps, f"loss {progress.loss:.4g}")
 
-    try:
+    with progress_to("training") as advance:
         yield Talk(say, tell)
-    finally:
-        if bar is not None:
-            bar.__exit__(None, None, None)
 
 
 def _minutes(seconds: float) -> str:

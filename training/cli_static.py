@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 
 from configs.load import load
 from configs.options import config_options, json_option
+from configs.progress import progress_to
 
 __all__ = ["export", "static", "tokenizer"]
 
@@ -71,13 +71,7 @@ def static(
     settings = load(StaticSettings, config, changes)
     from training.recipes.static import train_static
 
-    hidden = not sys.stderr.isatty()
-    with click.progressbar(length=1, label="training", file=sys.stderr, hidden=hidden) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
+    with progress_to("training") as progress:
         facts = train_static(settings, out, cache=cache, talk=_talk, progress=progress)
     line = facts["held_out"]
     click.echo(

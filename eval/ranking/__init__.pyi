@@ -16,7 +16,7 @@ from .relevance import (
 from .remembered_pools import RememberedPools
 from .report import Measured, Report, as_json, make_report, versions
 from .report_files import write_report
-from .report_markdown import comparison_table, figures, pipes
+from .report_markdown import comparison_table, figures
 from .statistics import shown_p
 from .systems import Spec, named, parse_spec
 from .tuning import Candidate, Tuned, candidates, settings_of, tune
@@ -45,7 +45,6 @@ __all__ = [
     "measures_for",
     "named",
     "parse_spec",
-    "pipes",
     "rerank",
     "retrieve",
     "settings_of",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from configs.tables import in_cell, markdown_table
 from eval.ranking.comparison import Comparison
 from eval.ranking.report import Listed, Report
 from eval.ranking.statistics import Interval, shown_p
 
 SHOWN_PAIRS = 26  # two totals and the commonest pairs of languages; the JSON has all
 
-__all__ = ["as_markdown", "comparison_table", "figures", "pipes"]
+__all__ = ["as_markdown", "comparison_table", "figures"]
 
 
 def as_markdown(report: Report) -> str:
@@ -33,7 +34,7 @@ def as_markdown(report: Report) -> str:
         names = [row.system for row in report.rows]
         parts += [f"## {report.measure} by part"]
         parts.append(
-            pipes(
+            markdown_table(
                 ["by", "value", "queries", *names],
                 [
                     [s.by, s.value, str(s.queries), *(f"{s.means[n]:.3f}" for n in names)]
@@ -43,31 +44,6 @@ def as_markdown(report: Report) -> str:
         )
     parts += [*_reach(report), *_coverage(report), *_worst(report), *_measured(report)]
     return "\n\n".join(parts) + "\n"
-
-
-def pipes(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose columns stand under each other; figures to the right."""
-    header = [_cell(cell) for cell in header]
-    body = [[_cell(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header))]
-    right = [bool(body) and all(_is_figure(row[i]) for row in body) for i in range(len(header))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = [
-            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)
-        ]
-        return f"| {' | '.join(cells)} |"
-
-    rule = [("-" * (w - 1) + ":") if r else "-" * w for w, r in zip(widths, right, strict=True)]
-    return "\n".join([line(header), f"|{'|'.join(f' {r} ' for r in rule)}|", *map(line, body)])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _is_figure(text: str) -> bool:
-    return not text or text[0] in "+-<0123456789"
 
 
 def _interval(value: Interval) -> str:
@@ -87,7 +63,7 @@ def figures(report: Report) -> str:
         ]
         for row in report.rows
     ]
-    return pipes(["system", *names], rows)
+    return markdown_table(["system", *names], rows)
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
@@ -105,7 +81,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
         for c in comparisons
     ]
     header = ["measure", "difference of", "mean", "p randomised", "p t-test", "d", "win/tie/loss"]
-    return pipes(header, rows)
+    return markdown_table(header, rows)
 
 
 def _reach(report: Report) -> list[str]:
@@ -124,7 +100,7 @@ def _reach(report: Report) -> list[str]:
     header = ["query in", "document in", "relevant", *names]
     return [
         f"## Relevant documents among the first {report.reach[0].k}, by language",
-        pipes(header, rows),
+        markdown_table(header, rows),
     ]
 
 
@@ -146,14 +122,14 @@ def _coverage(report: Report) -> list[str]:
         "judged",
         "relevant",
     ]
-    parts = ["## Judgments", pipes(header, rows)]
+    parts = ["## Judgments", markdown_table(header, rows)]
     if report.judge_next:
         parts.append(f"{report.unjudged} shown documents were never judged. To judge next:")
         next_rows = [
             [f"{u.weight:.2f}", u.query_id, report.texts.get(u.query_id, "")[:60], u.document_id]
             for u in report.judge_next[:20]
         ]
-        parts.append(pipes(["weight", "query", "text", "document"], next_rows))
+        parts.append(markdown_table(["weight", "query", "text", "document"], next_rows))
     return parts
 
 
@@ -164,7 +140,7 @@ def _worst(report: Report) -> list[str]:
     for worst in report.worst:
         values = ", ".join(f"{name} {value:.3f}" for name, value in worst.values.items())
         parts.append(
-            f"**{_cell(worst.query_id)}** {_cell(worst.text)} ({report.measure}: {values})"
+            f"**{in_cell(worst.query_id)}** {in_cell(worst.text)} ({report.measure}: {values})"
         )
         names = list(worst.lists)
         depth = max(map(len, worst.lists.values()), default=0)
@@ -175,7 +151,7 @@ def _worst(report: Report) -> list[str]:
                 entries = worst.lists[name]
                 cells.append(_entry(entries[place]) if place < len(entries) else "")
             rows.append([str(place + 1), *cells])
-        parts.append(pipes(["", *names], rows))
+        parts.append(markdown_table(["", *names], rows))
     return parts
 
 
@@ -195,4 +171,4 @@ def _measured(report: Report) -> list[str]:
     for name, about in measured.systems.items():
         rows.append(["system", name, json.dumps(about, ensure_ascii=False)])
     rows += [["version", key, value] for key, value in measured.versions.items()]
-    return [*parts, pipes(["of", "what", "value"], rows)]
+    return [*parts, markdown_table(["of", "what", "value"], rows)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-import click
 import numpy as np
 
+from configs.progress import progress_over
 from indexer.schema import Encoder, Kind, Matrix
 
 __all__ = ["Remembering", "encoded"]
@@ -28,9 +27,8 @@ def encoded(encoder: Encoder, texts: Sequence[str], label: str = "encoding") -> 
     # longest together: a transformer pads each batch to its longest text
     by_length = sorted(range(len(different)), key=lambda row: len(different[row]))
     starts = range(0, len(by_length), BLOCK)
-    quiet = not sys.stderr.isatty()
-    with click.progressbar(starts, label=label, file=sys.stderr, hidden=quiet) as bar:
-        for start in bar:
+    with progress_over(starts, label) as steps:
+        for start in steps:
             block = by_length[start : start + BLOCK]
             vectors[block] = encoder.encode([different[row] for row in block], kind="query")
     return vectors[rows]

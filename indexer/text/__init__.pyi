@@ -13,7 +13,7 @@ from .analysis import (
     word_matches,
     word_terms,
 )
-from .compression import UNREADABLE, open_file
+from .compression import SUFFIXES, UNREADABLE, open_file, open_text, strip_suffix
 from .conditions import comparisons, parse_condition
 from .folders import Listing
 from .passages import passage_texts, split
@@ -37,6 +37,7 @@ __all__ = [
     "INSIDE",
     "LONGEST",
     "STEMMERS",
+    "SUFFIXES",
     "UNREADABLE",
     "Analysis",
     "Columns",
@@ -66,6 +67,7 @@ __all__ = [
     "kinds",
     "languages",
     "open_file",
+    "open_text",
     "parse_condition",
     "passage_texts",
     "portions",
@@ -75,6 +77,7 @@ __all__ = [
     "read_topics",
     "source_files",
     "split",
+    "strip_suffix",
     "tokens",
     "weighted_terms",
     "word_matches",

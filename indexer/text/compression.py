@@ -22,7 +22,7 @@ else:
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["SUFFIXES", "UNREADABLE", "open_file", "strip_suffix", "unpacked"]
+__all__ = ["SUFFIXES", "UNREADABLE", "open_file", "open_text", "strip_suffix", "unpacked"]
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 """Endings of compressed files, in lower case."""
@@ -55,6 +55,12 @@ def open_file(path: str | Path) -> io.BufferedReader[Any]:
     except BaseException:
         raw.close()
         raise
+
+
+def open_text(path: str | Path) -> IO[str]:
+    """A file's text, decompressed, as UTF-8; only a line feed ends a line. Raises as `open_file`, and
+    UnicodeDecodeError."""
+    return io.TextIOWrapper(open_file(path), encoding="utf-8", newline="\n")
 
 
 def unpacked(raw: io.BufferedReader[Any], name: str = "") -> io.BufferedReader[Any]:

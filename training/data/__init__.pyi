@@ -3,13 +3,12 @@ from . import token_lists
 from .batches import Rows, plan, shuffled, split_rows, steps_of
 from .corpora import Pairs, Talk, read_pairs
 from .joined_passages import with_passages
-from .plain_texts import opened, read_scored, read_texts
+from .plain_texts import read_scored, read_texts
 
 __all__ = [
     "Pairs",
     "Rows",
     "Talk",
-    "opened",
     "plan",
     "read_pairs",
     "read_scored",

@@ -1,11 +1,9 @@
-"""How each kind of parallel file is read: TSV (plain, gz, xz), OPUS Moses pairs, Hugging Face sets."""
+"""How each kind of parallel file is read: TSV (compressed or not), OPUS Moses pairs, Hugging Face sets."""
 
 from __future__ import annotations
 
 import glob
-import gzip
 import io
-import lzma
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +13,7 @@ from typing import IO, Literal
 
 from configs.errors import BackendError, ConfigError, DocumentError, MissingExtra
 from configs.training_corpora import CorpusSettings
+from indexer.text.compression import SUFFIXES, UNREADABLE, open_text
 
 __all__ = ["BitextFile", "expand", "read_rows"]
 
@@ -83,34 +82,20 @@ def read_rows(file: BitextFile) -> Iterator[tuple[str, list[str]]]:
             yield from _moses(file)
         else:
             yield from _hugging_face(file)
-    except (
-        UnicodeDecodeError,
-        lzma.LZMAError,
-        gzip.BadGzipFile,
-        EOFError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (UnicodeDecodeError, zipfile.BadZipFile, *UNREADABLE) as error:
         raise DocumentError(
             f"{file.place}: cannot be read ({error}); is the file whole?"
         ) from error
 
 
-def _opened(path: str) -> IO[str]:
-    if path.endswith(".xz"):
-        return lzma.open(path, "rt", encoding="utf-8", newline="\n")
-    if path.endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8", newline="\n")
-    return Path(path).open(encoding="utf-8", newline="\n")
-
-
 def _tsv(path: str) -> Iterator[tuple[str, list[str]]]:
-    with _opened(path) as lines:
+    with open_text(path) as lines:
         for number, line in enumerate(lines, start=1):
             yield f"line {number}", line.rstrip("\r\n").split("\t")
 
 
 def _moses_side(path: str, language: str) -> str:
-    for name in (f"{path}.{language}", f"{path}.{language}.gz", f"{path}.{language}.xz"):
+    for name in (f"{path}.{language}{suffix}" for suffix in ("", *SUFFIXES)):
         if Path(name).is_file():
             return name
     return ""
@@ -144,7 +129,7 @@ class _moses_files:  # noqa: N801 - reads as a function in `with`
         sides: list[IO[str]] = []
         if not self._file.place.endswith(".zip"):
             for language in (self._file.source, self._file.target):
-                sides.append(_opened(_moses_side(self._file.place, language)))
+                sides.append(open_text(_moses_side(self._file.place, language)))
         else:
             archive = zipfile.ZipFile(self._file.place)
             self._open.append(archive)

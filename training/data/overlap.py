@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import unicodedata
@@ -10,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from configs.errors import ConfigError
+from indexer.text.compression import open_text, strip_suffix
 
 __all__ = ["evaluation_texts", "fold"]
 
 NOT_WORD = re.compile(r"[\W_]+")
-SUFFIXES = (".tsv", ".txt", ".jsonl", ".tsv.gz", ".txt.gz", ".jsonl.gz")
+KINDS = (".tsv", ".txt", ".jsonl")  # compressed or not
 
 
 def fold(text: str) -> str:
@@ -38,15 +38,14 @@ def evaluation_texts(paths: Sequence[str]) -> Mapping[str, Set[str]]:
             )
         files = [path] if path.is_file() else sorted(path.rglob("*"))
         for file in files:
-            if file.name.endswith(SUFFIXES):
+            if strip_suffix(file.name).endswith(KINDS):
                 folded = sets.setdefault(file.parent.name, set())
                 folded.update(text for text in map(fold, _texts(file)) if len(text) >= 6)
     return sets
 
 
 def _texts(file: Path) -> Iterator[str]:
-    opened = gzip.open if file.suffix == ".gz" else open
-    with opened(file, "rt", encoding="utf-8") as lines:
+    with open_text(file) as lines:
         for line in lines:
             if ".jsonl" in file.name:
                 yield from _strings(json.loads(line))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import glob
-import gzip
 import json
-import lzma
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO
 
 from configs.errors import ConfigError, DocumentError
 from configs.training import TextSettings
+from indexer.text.compression import UNREADABLE, open_text
 
-__all__ = ["opened", "read_scored", "read_texts"]
+__all__ = ["read_scored", "read_texts"]
 
 BAD_SHARE = 0.01
 """Of a file's lines that may lack the column or be empty before the file is refused."""
@@ -57,15 +54,6 @@ def read_scored(path: str, limit: int) -> tuple[list[str], list[str], list[float
     return firsts, seconds, scores
 
 
-def opened(path: str) -> IO[str]:
-    """A text file, plain or packed, as UTF-8."""
-    if path.endswith(".xz"):
-        return lzma.open(path, "rt", encoding="utf-8", newline="\n")
-    if path.endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8", newline="\n")
-    return Path(path).open(encoding="utf-8", newline="\n")
-
-
 def _scored(line: str, is_json: bool) -> tuple[str, str, float]:
     if is_json:
         row = json.loads(line)
@@ -83,10 +71,10 @@ def _paths(pattern: str) -> list[str]:
 
 def _lines(path: str) -> Iterator[str]:
     try:
-        with opened(path) as lines:
+        with open_text(path) as lines:
             for line in lines:
                 yield line.rstrip("\r\n")
-    except (UnicodeDecodeError, lzma.LZMAError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, *UNREADABLE) as error:
         raise DocumentError(f"{path}: cannot be read ({error}); is the file whole?") from error
 
 

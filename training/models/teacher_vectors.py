@@ -9,15 +9,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from indexer.encoders.local_models import model_folder
 from indexer.schema import Matrix
-from indexer.vectors import unit_rows
-from training.models.opening import folder_of, open_model
+from training.models.opening import open_model
 from training.models.teacher_cache import BUNDLED, teacher_vectors
 from training.run.progress import Talk
 
-__all__ = ["narrowed", "principal_axes", "teach"]
+__all__ = ["teach"]
 
 
 def teach(
@@ -32,7 +31,7 @@ def teach(
 
     Raises BackendError when the teacher is neither here nor to be had.
     """
-    folder = folder_of(teacher)
+    folder = model_folder(teacher)
     bundled = folder is not None and not Path(teacher).is_dir()
     if not bundled:
         open_model(teacher)  # tells what is wrong in our own words, before the cache is touched
@@ -53,22 +52,3 @@ def teach(
         progress=progress,
     )
     return vectors[np.fromiter((rows[text] for text in texts), np.int64, len(texts))]
-
-
-def principal_axes(vectors: Matrix, width: int, sample: int = 100_000) -> NDArray[np.float32]:
-    """The `width` axes, (dim, width), that keep most of the vectors' length; not centred.
-
-    Not centred, because cosines are taken of the vectors as they are: of all projections to this
-    width, this one changes their dot products least (Eckart and Young 1936).
-    """
-    rows = vectors[:: max(1, len(vectors) // sample)].astype(np.float64)
-    _, axes = np.linalg.eigh(rows.T @ rows)  # eigenvalues rise
-    best = axes[:, ::-1][:, :width]
-    # a sign is free; the largest entry is made positive, so that it is the same everywhere
-    signs = np.sign(best[np.abs(best).argmax(axis=0), np.arange(best.shape[1])])
-    return np.ascontiguousarray(best * signs, dtype=np.float32)
-
-
-def narrowed(vectors: Matrix, axes: NDArray[np.float32]) -> Matrix:
-    """(n, dim) vectors along `axes` (dim, width), of unit length again: (n, width)."""
-    return unit_rows(vectors @ axes)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import ConfigError
-from indexer.encoders.opening import STUDENT
+from indexer.encoders.local_models import STUDENT
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -28,13 +28,14 @@ from torch import Tensor
 from configs.errors import ConfigError
 from configs.training import ContrastiveSettings, TextSettings
 from indexer.schema import Matrix
+from indexer.vectors import along, principal_axes
 from training.data.batches import Rows, plan, shuffled, steps_of
 from training.data.corpora import Pairs, read_pairs
 from training.data.plain_texts import read_texts
 from training.models.opening import width_of
 from training.models.sentence_vectors import full_precision, sentence_vectors
 from training.models.students import open_student
-from training.models.teacher_vectors import narrowed, principal_axes, teach
+from training.models.teacher_vectors import teach
 from training.recipes.held_out import Translated, open_held_out, texts_of
 from training.recipes.losses import listmle, listnet, ranking_consistency, similarities
 from training.recipes.outputs import Result, facts_of, save_result
@@ -191,7 +192,7 @@ def _teacher_side(
         return taught
     if settings.projection == "pca" and own < wanted:
         axes = principal_axes(vectors, own)
-        return lambda texts: narrowed(taught(texts), axes)
+        return lambda texts: along(taught(texts), axes)
     raise ConfigError(
         f"projection {settings.projection}: the teacher {settings.teacher} gives {wanted} dimensions "
         f"and the student {own}; set projection to pca (only to fewer), or leave the teacher out"

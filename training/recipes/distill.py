@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from configs.errors import ConfigError
 from configs.training import DistillSettings, StudentSettings
 from indexer.schema import Matrix
+from indexer.vectors import along, principal_axes
 from training.data.batches import Rows, plan, steps_of
 from training.data.corpora import Pairs, read_pairs
 from training.data.joined_passages import with_passages
@@ -35,7 +36,7 @@ from training.models.opening import width_of
 from training.models.sentence_vectors import full_precision, sentence_vectors, token_counts
 from training.models.static_branch import StaticBranch, least_squares, open_static
 from training.models.students import open_student
-from training.models.teacher_vectors import narrowed, principal_axes, teach
+from training.models.teacher_vectors import teach
 from training.recipes.held_out import Translated, open_held_out, texts_of
 from training.recipes.losses import told_apart
 from training.recipes.outputs import Result, facts_of, save_result
@@ -139,7 +140,7 @@ class _Lesson:
 
     def wanted(self, vectors: Matrix) -> Matrix:
         """The teacher's vectors in the space that the student learns."""
-        return vectors if self.axes is None else narrowed(vectors, self.axes)
+        return vectors if self.axes is None else along(vectors, self.axes)
 
 
 def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettings) -> _Lesson:
@@ -151,7 +152,7 @@ def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettin
         return _Lesson(MSELoss(model), targets)
     if settings.projection == "pca" and own < wanted:
         axes = principal_axes(targets, own)
-        return _Lesson(MSELoss(model), narrowed(targets, axes), axes)
+        return _Lesson(MSELoss(model), along(targets, axes), axes)
     if settings.projection == "linear" and settings.sides == "both":
         lesson = MSELoss(model, projection_dim=wanted)
         assert lesson.projection is not None

@@ -27,9 +27,9 @@ from torch import Tensor
 
 from configs.errors import ConfigError, DocumentError
 from configs.training import RelevanceSettings
+from indexer.text.compression import open_text
 from indexer.vectors import unit_rows
 from training.data.batches import Rows, plan, shuffled, steps_of
-from training.data.plain_texts import opened
 from training.models.sentence_vectors import full_precision, held_out_vectors, sentence_vectors
 from training.models.students import open_student
 from training.recipes.losses import graded_margin, margin_mse
@@ -65,7 +65,7 @@ def read_judged(path: str, limit: int = 0) -> list[Judged]:
     if not Path(path).is_file():
         raise ConfigError(f"train {path or '(not given)'}: no such file; give a DaReCzech TSV")
     found: dict[str, list[tuple[str, float]]] = {}
-    with opened(path) as lines:
+    with open_text(path) as lines:
         header = next(lines, "").rstrip("\r\n").split("\t")
         missing = [name for name in COLUMNS if name not in header]
         if missing:

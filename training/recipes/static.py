@@ -36,7 +36,7 @@ from configs.errors import ConfigError, MissingExtra, TandemError
 from configs.training import AlarmSettings
 from configs.training_static import StaticSettings
 from indexer.schema import Matrix
-from indexer.vectors import unit_rows
+from indexer.vectors import principal_axes, unit_rows
 from training.data.corpora import Pairs, read_pairs
 from training.data.token_lists import Ragged, token_lists, unaccented
 from training.models.teacher_cache import teacher_vectors
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-__all__ = ["principal_axes", "train_static"]
+__all__ = ["train_static"]
 
 Talk = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -254,24 +254,6 @@ def summed(vectors: NDArray[np.float32], texts: Ragged, rows: NDArray[np.integer
     return unit_rows(result)
 
 
-def principal_axes(
-    vectors: Matrix, dim: int, seed: int, sample: int = 50_000
-) -> tuple[NDArray[np.float32], float]:
-    """(axes, share): the `dim` directions (teacher's dim, dim) that keep most of unit rows' length.
-
-    Not centred, so that cosines are kept as they are; `share` of the squared length is kept.
-    """
-    rng = np.random.default_rng(seed)
-    rows = (
-        vectors
-        if len(vectors) <= sample
-        else vectors[rng.choice(len(vectors), sample, replace=False)]
-    )
-    values, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))  # rising
-    share = float(values[-dim:].sum() / values.sum())
-    return np.ascontiguousarray(axes[:, ::-1][:, :dim], dtype=np.float32), share
-
-
 def _projected(vectors: Matrix, settings: StaticSettings) -> tuple[Matrix, float]:
     width = vectors.shape[1]
     if settings.dim > width:
@@ -280,8 +262,9 @@ def _projected(vectors: Matrix, settings: StaticSettings) -> tuple[Matrix, float
         )
     if settings.dim == width:
         return vectors, 1.0
-    axes, share = principal_axes(vectors, settings.dim, settings.seed)
-    return unit_rows(vectors @ axes), share
+    narrow = vectors @ principal_axes(vectors, settings.dim)
+    share = float(np.square(narrow).sum() / np.square(vectors).sum())  # of the squared length
+    return unit_rows(narrow), share
 
 
 def _unique(texts: list[str], lowercase: bool) -> tuple[list[str], NDArray[np.int64]]:
