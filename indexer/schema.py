@@ -22,6 +22,7 @@ __all__ = [
     "CollectionFacts",
     "Compare",
     "Condition",
+    "Counted",
     "Document",
     "Encoder",
     "FieldKind",
@@ -180,6 +181,14 @@ class Term(NamedTuple):
     weight: float
 
 
+class Counted(NamedTuple):
+    """A term of a query and those that stand for it: a passage that has one of them has what was asked for."""
+
+    stream: str
+    terms: Sequence[str]
+    weight: float
+
+
 class Candidates(NamedTuple):
     """The passages that one signal found for a query, best first, ties by key; (n,) each, keys unique."""
 
@@ -277,6 +286,11 @@ class Query(Protocol):
     @property
     def terms(self) -> Sequence[Term]:
         """What lexical search looks for, each term of a stream once."""
+        ...
+
+    @property
+    def counted(self) -> Sequence[Sequence[Counted]]:
+        """What `Index.bounds` of a search by words counts, for each part of each word of the query."""
         ...
 
     @property

@@ -10,39 +10,29 @@ import functools
 from dataclasses import dataclass
 
 from indexer.schema import Hit
-from indexer.text.analysis import STEMMERS, fold, query_terms, tokens, word_matches, word_terms
+from indexer.text.analysis import (
+    fold,
+    parts,
+    query_terms,
+    terms_of,
+    tokens,
+    unspaced,
+    word_matches,
+    word_terms,
+)
 
 __all__ = ["marks", "snippet"]
-
-# Languages whose stems keep the first two letters of their words (in 470,000 words of real text), save
-# where the second of the word is this one: dying, die; aeson, ason. Arabic or Dutch stems lose a prefix.
-_KEPT = dict.fromkeys("cs da es fr hu it lt no pl pt ro ru sk sv".split(), "") | {
-    "en": "y",
-    "de": "e",
-}
-_LAST = (
-    "\u0530"  # Latin, Greek and Cyrillic letters are below: none joins with the one that follows
-)
 
 
 def marks(text: str, query: str, lang: str) -> list[tuple[int, int]]:
     """(start, end) of each word of `text` that the query names, in order."""
     wanted = _wanted(query, lang)
-    words, stems, little, beginnings = wanted.words, wanted.stems, wanted.little, wanted.beginnings
+    matches = list(word_matches(text))
+    words = [match[0] for match in matches]
     found = []
-    for match in word_matches(text):
-        word = match[0]
-        if (
-            beginnings is not None
-            and _beginning(word[:2]) not in beginnings
-            and (word.isascii() or max(word) < _LAST)
-        ):
-            continue  # most words: a term that begins otherwise is no term of the query
-        mine, stem = word_terms(word, lang)
-        if " " in mine:  # a script without spaces: the characters of the matching bigrams
-            found += _bigram_marks(text, *match.span(), words)
-        elif (mine in words or stem in stems) and mine and mine not in little:
-            found.append(match.span())
+    for match, word, (terms, stems) in zip(matches, words, terms_of(words, lang), strict=True):
+        if _names(wanted, word, terms, stems):
+            found += _within(text, word, match.start(), wanted, lang)
     return found
 
 
@@ -53,31 +43,44 @@ class _Wanted:
     words: frozenset[str]
     stems: frozenset[str]
     little: frozenset[str]
-    beginnings: frozenset[str] | None
-    """How a word that has one of these terms may begin, folded; None: in any way."""
 
 
 @functools.lru_cache(maxsize=1024)  # the hits of a page have few languages
 def _wanted(query: str, lang: str) -> _Wanted:
     words, stems = query_terms(query, [lang])
     longer = frozenset(stem for stem in stems if len(stem) > 1)
-    terms = [*words, *longer]
-    beginnings: set[str] | None = None
-    if lang in _KEPT or lang not in STEMMERS:
-        second = _KEPT.get(lang, "")
-        # one letter: of a word of one, or of one with an accent of its own after it
-        beginnings = {term[:n] for term in terms for n in (1, 2)} | {t[0] + second for t in terms}
-    return _Wanted(
-        frozenset(words),
-        longer,
-        _unmarked(query, frozenset(words)),
-        None if beginnings is None else frozenset(beginnings),
+    return _Wanted(frozenset(words), longer, _unmarked(query, frozenset(words)))
+
+
+def _names(wanted: _Wanted, word: str, terms: str, stems: str) -> bool:
+    """Whether one of a word's terms is among the query's."""
+    if terms in wanted.words or stems in wanted.stems:
+        found = True
+    elif " " in terms or " " in stems:
+        found = not wanted.words.isdisjoint(terms.split()) or (
+            not unspaced(terms) and not wanted.stems.isdisjoint(stems.split())
+        )
+    else:
+        return False
+    return (
+        found and not (word.isalnum() and terms.partition(" ")[0] in wanted.little) and terms != ""
     )
 
 
-@functools.lru_cache(maxsize=65_536)
-def _beginning(letters: str) -> str:
-    return fold(letters)[:2]
+def _within(text: str, word: str, start: int, wanted: _Wanted, lang: str) -> list[tuple[int, int]]:
+    """What to mark of a word that the query names: the parts that it names, or else all of it."""
+    whole = [(start, start + len(word))]
+    if word.isalnum() and not unspaced(word):
+        return whole
+    found: list[tuple[int, int]] = []
+    spans = parts(word)
+    for first, last in spans:
+        terms, stems = word_terms(word[first:last], lang)
+        if unspaced(terms):  # a script without spaces: the characters of the matching bigrams
+            found += _bigram_marks(text, start + first, start + last, wanted.words)
+        elif len(spans) == 1 or _names(wanted, word[first:last], terms, stems):
+            found.append((start + first, start + last))
+    return found or ([] if unspaced(word) and len(word) > 2 else whole)
 
 
 def _unmarked(query: str, words: frozenset[str]) -> frozenset[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from indexer.schema import Bounds, Candidates, Keys, Query, Scores, Where
 from indexer.search.filters import RowFilters
-from indexer.search.lexical import K1
+from indexer.search.lexical import K1, bound
 from indexer.text.analysis import Analysis
 
 __all__ = ["RankBM25Index"]
@@ -25,6 +25,7 @@ def _okapi(corpus: list[list[str]]) -> Any:
 
     class Okapi(BM25Okapi):  # type: ignore[misc]
         def _calc_idf(self, nd: dict[str, int]) -> None:
+            self.nd = nd
             for word, n in nd.items():
                 self.idf[word] = math.log1p((self.corpus_size - n + 0.5) / (n + 0.5))
 
@@ -73,11 +74,10 @@ class RankBM25Index:
         return np.where(self._rows[places] == keys, self._scores(query)[places], 0.0)
 
     def bounds(self, query: Query) -> Bounds:
-        """(0, the BM25 that no passage can exceed); see `LexicalIndex.bounds`."""
-        total = 0.0
-        unseen = math.log1p((len(self._rows) + 0.5) / 0.5)
-        for stream, term, weight in query.terms:
-            model = self._streams[stream]
-            known = model.idf if model is not None else {}
-            total += weight * known.get(term, unseen) * (K1 + 1)
-        return 0.0, total
+        """(0, `indexer.search.lexical.bound` of the query)."""
+        return 0.0, bound(query.counted, self._frequency, len(self._rows))
+
+    def _frequency(self, stream: str, term: str) -> int:
+        """How many passages have the term."""
+        model = self._streams[stream]
+        return int(model.nd.get(term, 0)) if model is not None else 0

@@ -12,18 +12,18 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from configs.errors import IndexFolderError
-from indexer.schema import Bounds, Candidates, Keys, Query, Scores, Term, Where
+from indexer.schema import Bounds, Candidates, Counted, Keys, Query, Scores, Term, Where
 from indexer.search.filters import Allowed, RowFilters
 from indexer.text.analysis import Analysis
 
-__all__ = ["K1", "LexicalIndex", "LexicalWriter"]
+__all__ = ["K1", "LexicalIndex", "LexicalWriter", "bound"]
 
 K1 = 1.2  # tantivy's own, and b = 0.75
 # Bytes that a thread of tantivy's writer may fill before it writes a segment; taken as they are needed. A
@@ -49,6 +49,28 @@ def _schema() -> Any:
             stream, stored=False, tokenizer_name="whitespace", index_option="freq"
         )
     return builder.build()
+
+
+def bound(
+    words: Iterable[Sequence[Counted]], frequency: Callable[[str, str], int], documents: int
+) -> float:
+    """The BM25 that a passage nears which repeats every word of a query without end: weight x idf x (k1 + 1) each.
+
+    Of a word and what stands for it (its dictionary form, another spelling) the first that the index holds counts.
+    A word that it does not hold counts with the idf of a word seen nowhere, so that a query of which little is known
+    here scores little; but not so the stem of one that it does hold: that is of another language.
+    """
+    total = 0.0
+    for word in words:
+        seen = False
+        for stream, terms, weight in word:
+            n = next((n for term in terms if (n := frequency(stream, term))), 0)
+            if stream == "words":
+                seen = seen or n > 0
+            elif seen and not n:
+                continue
+            total += weight * math.log1p((max(documents, n) - n + 0.5) / (n + 0.5))
+    return total * (K1 + 1)
 
 
 class LexicalWriter:
@@ -252,15 +274,7 @@ class LexicalIndex:
         return np.array([found.get(row, 0.0) for row in rows])
 
     def bounds(self, query: Query) -> Bounds:
-        """(0, the BM25 that no passage can exceed): the sum of weight x idf x (k1 + 1) over the terms.
-
-        Words that the index does not hold count with the idf of a word seen nowhere, so that a query
-        of which little is known here scores little.
-        """
-        documents = self._searcher.num_docs
-        total = 0.0
+        """(0, `bound` of the query)."""
         with _damage():
-            for stream, term, weight in query.terms:
-                n = self._searcher.doc_freq(stream, term)
-                total += weight * math.log1p((max(documents, n) - n + 0.5) / (n + 0.5)) * (K1 + 1)
-        return 0.0, total
+            documents = int(self._searcher.num_docs)
+            return 0.0, bound(query.counted, self._searcher.doc_freq, documents)

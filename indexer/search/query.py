@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.schema import Encoder, Matrix, Term, TokenEncoder
+from indexer.schema import Counted, Encoder, Matrix, Term, TokenEncoder
 from indexer.text import languages
-from indexer.text.analysis import weighted_terms
+from indexer.text.analysis import TWO_ALPHABETS, counted_terms, weighted_terms
+from indexer.text.spelling import TURKIC, lower
 
 __all__ = ["PreparedQuery", "prepared"]
 
@@ -56,13 +57,26 @@ class PreparedQuery:
         self._languages: Mapping[str, float] | None = None
         self._likely: tuple[str, ...] | None = None
         self._terms: Sequence[Term] | None = None
+        self._counted: Sequence[Sequence[Counted]] | None = None
         self._tokens: NDArray[np.int32] | None = None
 
     @property
     def languages(self) -> Mapping[str, float]:
         if self._languages is None:
-            self._languages = languages.distribution(self.text, self._index_languages)
+            self._languages = self._find_languages()
         return self._languages
+
+    def _find_languages(self) -> Mapping[str, float]:
+        """Capitals say little of a language, and Turkish ones are not made small as others are."""
+        text, known = self.text, self._index_languages
+        if not text.isupper():
+            return languages.distribution(text, known)
+        chances = languages.distribution(text.lower(), known)
+        turkic = TURKIC.intersection(known) if "I" in text else ()
+        if turkic:
+            otherwise = languages.distribution(lower(text, "tr"), known)
+            chances |= {lang: otherwise.get(lang, 0.0) for lang in turkic}
+        return chances
 
     @property
     def likely(self) -> tuple[str, ...]:
@@ -71,12 +85,15 @@ class PreparedQuery:
         return self._likely
 
     def _find_likely(self) -> tuple[str, ...]:
-        """The languages of the index at least a fifth as probable as the most probable language."""
+        """The languages of the index at least a fifth as probable as the most probable language; for a query in
+        Cyrillic, those too that are written in both alphabets."""
         known = self._index_languages
         if len(known) <= 1:
             return known
         top = max(self.languages.values(), default=0.0)
         found = [lang for lang in known if self.languages.get(lang, 0.0) >= 0.2 * top]
+        if any("\u0400" <= letter <= "\u04ff" for letter in self.text):
+            found += [lang for lang in known if lang in TWO_ALPHABETS and lang not in found]
         return tuple(found) or known[:1]
 
     @property
@@ -84,6 +101,12 @@ class PreparedQuery:
         if self._terms is None:
             self._terms = weighted_terms(self.text, self.likely, self._word_weight)
         return self._terms
+
+    @property
+    def counted(self) -> Sequence[Sequence[Counted]]:
+        if self._counted is None:
+            self._counted = counted_terms(self.text, self.likely, self._word_weight)
+        return self._counted
 
     @property
     def tokens(self) -> NDArray[np.int32]:

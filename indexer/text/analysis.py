@@ -1,9 +1,14 @@
 """Text to index terms, by language: words as written (folded) and their stems.
 
 Two streams are indexed. `words` are lower-cased and without diacritics, so that "pocitace" finds
-"počítače"; `stems` are Snowball stems, folded the same way. Scripts written without spaces become
-character bigrams (words) and single characters (stems); Korean words are kept, with their bigrams as
-stems, because particles are glued to nouns. No stop words are removed: BM25 gives them almost nothing.
+"počítače"; `stems` are Snowball stems of the words and of their dictionary forms, folded the same way. Scripts
+written without spaces become character bigrams (words) and single characters (stems); Korean words are kept, with
+their bigrams as stems, because particles are glued to nouns. No stop words are removed: BM25 gives them almost
+nothing.
+
+A word that can be written otherwise has further terms, which come after its own: "wi-fi" is wi, fi and wifi,
+"København" kobenhavn and koebenhavn, "být" byt and být. What is typed in the other way finds it, and what is typed
+as it is written has more terms in common with it, so that the exact form comes first.
 """
 
 from __future__ import annotations
@@ -20,48 +25,120 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.schema import Term
-from indexer.text.word_cache import INSIDE, JOINED, LONGEST, Pieces, Rows, cut, kinds, portions
+from indexer.schema import Counted, Term
+from indexer.text.lemmas import lemmas
+from indexer.text.spelling import (
+    APOSTROPHES,
+    INVISIBLE,
+    TURKIC,
+    accented,
+    bare,
+    fold,
+    latin,
+    letters,
+    lower,
+    other,
+)
+from indexer.text.word_cache import (
+    BETWEEN,
+    INSIDE,
+    JOINED,
+    LONGEST,
+    Pieces,
+    Rows,
+    cut,
+    kinds,
+    portions,
+)
 
 __all__ = [
+    "ANALYSIS",
     "STEMMERS",
+    "TWO_ALPHABETS",
     "Analyses",
     "Analysis",
+    "Part",
     "analyse",
     "analyse_all",
     "analysed",
+    "counted_terms",
     "fold",
+    "parts",
     "query_terms",
+    "terms_of",
     "tokens",
+    "unspaced",
     "weighted_terms",
     "word_matches",
+    "word_parts",
     "word_terms",
 ]
 
+ANALYSIS = (
+    2  # goes up whenever a text has other terms than before: an index says by which it was made
+)
+
 STEMMERS = {
-    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
-    "en": "english", "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque",
-    "fa": "persian", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi",
+    "ar": "arabic", "bs": "serbian", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german",
+    "el": "greek", "en": "english", "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque",
+    "fa": "persian", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hr": "serbian",
     "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian",
-    "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish",
+    "ms": "indonesian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish",
     "pt": "portuguese", "ro": "romanian", "ru": "russian", "sk": "czech", "sr": "serbian",
     "st": "sesotho", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
 }  # fmt: skip
-# Slovak has no Snowball stemmer; the Czech one conflates most of its endings.
+# Slovak, Croatian, Bosnian and Malay have the stemmer of a close language, which conflates most of their endings.
 
-_LETTERS = str.maketrans(
-    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "œ": "oe", "æ": "ae", "þ": "th",
-     "ŀ": "l", "ŧ": "t", "\u200c": None, "\u200d": None, "ـ": None, "ي": "ی", "ك": "ک", "ى": "ی"}
-)  # fmt: skip
-_STRIPPED = re.compile(
-    "[\u0300-\u036f\u064b-\u065f\u0670\u0591-\u05c7]"
-)  # accents, harakat, niqqud
+# Letters that a language's stemmer and dictionary expect, where another keyboard gives others.
+_EXPECTED = {
+    "ar": str.maketrans("یکہھ", "يكهه"),
+    "fa": str.maketrans("يكة", "یکه"),
+    "ur": str.maketrans("يكه", "یکہ"),
+}  # fmt: skip
+_LAST_HEH = re.compile("ه$", re.MULTILINE)
+TWO_ALPHABETS = frozenset({"bs", "hr", "mk", "sr"})
+_HYPHENS = "-\u2010\u2011\ufe63\uff0d\u05be\u2043"
+_QUOTES = '"\u05f4\u201d\u201c\u201e\uff02'  # Hebrew's gershayim, and what is typed for it
+_POINTS = ".\uff0e\u00b7\u2027"
+_COMMAS = ",\uff0c\u066c\u060c"
+_AND = "&\uff06"
+_SIGNS = f"{_HYPHENS}{APOSTROPHES}{_QUOTES}{_POINTS}{_COMMAS}{_AND}"
+_BETWEEN = f"[{re.escape(_SIGNS)}]"  # may stand inside a word as it is cut, between two letters
+# Letters of Linear A stand for signs that belong to a name (C++, C#, .NET), and for the space in 45 000.
+_PLUS, _SHARP, _DOT, _GAP = "\U00010600", "\U00010601", "\U00010602", "\U00010603"
+_NAMED = str.maketrans({_PLUS: "+", _SHARP: "#", _DOT: "."})
+_UNNAMED = str.maketrans(dict.fromkeys((_PLUS, _SHARP, _DOT), ""))
+_STANDING_IN = re.compile(f"[{_PLUS}{_SHARP}{_DOT}{_GAP}]")
+_NAME_ENDS = re.compile(f"(?<=[{_PLUS}{_SHARP}])(?=[^\\W{_PLUS}{_SHARP}])")
+_PLUSES = re.compile(r"(?<=[^\W_])\+\+(?!\+)")
+_SHARPS = re.compile(r"(?<![^\W_])([^\W\d_]{1,2})[#\uff03\u266f](?![^\W_])")
+_NET = re.compile(r"(?<![^\W_.])\.(?=[Nn][Ee][Tt](?![^\W_]))|(?<=[^\W_])\.(?=NET(?![^\W_]))")
+_SPACE = "[ \u00a0\u2007\u2008\u2009\u202f]"
+_THOUSANDS = re.compile(rf"(?<![^\W_])(?<!\d[.,])\d{{1,3}}(?:{_SPACE}\d{{3}})+(?![^\W_])")
+_SPACED = re.compile(rf"\d{_SPACE}\d{{3}}")
+_MOST_PARTS, _LONGEST_JOINED = 4, 32
+# Before and after an apostrophe, what is a word beside a word and no half of one: l'eau, it's.
+_ELIDED = frozenset(
+    "l d j m n s t c qu lorsqu puisqu quoiqu jusqu dell all nell sull dall coll un quell".split()
+)
+_ENDINGS = frozenset("s t re ve ll d m".split())
+_APOSTROPHE_IS_A_LETTER = re.compile("[\u0370-\u058f\u0900-\u0dff]")  # Cyrillic above all
+_HEBREW = re.compile("[\u05d0-\u05ea]")
+# ve-, she-, ha-, be-, ke-, le-, mi- and what they make together, before a Hebrew word.
+_is_prefix = re.compile("ו?(?:לכש|כש|מש|בש|ש)?[הבכלמ]?").fullmatch
+
 _UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\U00020000-\U0003134f"
 _RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _SPACELESS = re.compile(f"[{_UNSPACED}]")
 _HANGUL = re.compile("[\uac00-\ud7af]")
+_RARE = re.compile(
+    rf"[{re.escape(_SIGNS)}\u2044 \u05d0-\u05ea{_UNSPACED[:-3]}\uac00-\ud7af]"
+)  # of the first plane, which is searched faster
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_CYRILLIC = re.compile("[\u0400-\u04ff]")
+Terms = tuple[str, str]  # words, stems
 _REMEMBERED = 150_000  # written words whose terms are kept, twice (some 40 MB each)
-_TOGETHER = 16  # texts for which going through them together pays
+_TOGETHER = 16  # texts, or words, for which going through them together pays
 
 
 class Analysis(NamedTuple):
@@ -72,24 +149,47 @@ class Analysis(NamedTuple):
 
 
 @functools.cache
-def _marks() -> str:
-    """Combining marks and joiners, as ranges of a character class: `\\w` leaves them out, and Indic words are
-    full of them."""
-    ranges, start = [], None
+def _marks() -> tuple[str, str]:
+    """Combining marks and signs that nobody sees, as ranges of a character class, of the first plane and beyond:
+    `\\w` leaves them out, and Indic words are full of them."""
+    ranges: tuple[list[str], list[str]] = ([], [])
+    start = None
     for point in range(0x300, 0x20000):
         mark = unicodedata.category(chr(point)) in ("Mn", "Mc")
         if mark and start is None:
             start = point
         elif not mark and start is not None:
-            ranges.append(f"{chr(start)}-{chr(point - 1)}")
+            ranges[start > 0xFFFF].append(f"{chr(start)}-{chr(point - 1)}")
             start = None
-    return "".join(ranges) + "\u200c\u200d"
+    hidden, beyond = INVISIBLE[:-3], INVISIBLE[-3:]
+    return "".join(ranges[0]) + hidden, "".join(ranges[1]) + beyond
+
+
+@functools.cache
+def _part() -> re.Pattern[str]:
+    """Letters or marks in any order, a letter first; runs of letters, the most of it, are taken whole."""
+    first, beyond = _marks()
+    return re.compile(rf"[^\W_]+(?:(?:[{first}]|[{beyond}])+[^\W_]*)*")
 
 
 @functools.cache
 def _word() -> re.Pattern[str]:
-    """Letters or marks in any order, a letter first; runs of letters, the most of it, are taken whole."""
-    return re.compile(rf"[^\W_]+(?:[{_marks()}]+[^\W_]*)*")
+    """A `_part`, or several with one sign between two of them."""
+    first, beyond = _marks()
+    return re.compile(rf"[^\W_]+(?:(?:(?:[{first}]|[{beyond}])+|{_BETWEEN}(?=[^\W_]))[^\W_]*)*")
+
+
+def _protected(text: str) -> str:
+    """`text`, letter for letter, but for signs that are part of a name or a number: those are letters in it."""
+    if "++" in text:
+        text = _PLUSES.sub(_PLUS * 2, text)
+    if "#" in text or not text.isascii():
+        text = _SHARPS.sub(rf"\1{_SHARP}", text)
+    if ".n" in text or ".N" in text:
+        text = _NET.sub(_DOT, text)
+    if _SPACED.search(text):
+        text = _THOUSANDS.sub(lambda found: re.sub(_SPACE, _GAP, found[0]), text)
+    return text
 
 
 @functools.cache
@@ -99,39 +199,208 @@ def _stemmer(lang: str) -> Any:
     return Stemmer.Stemmer(STEMMERS[lang], 0) if lang in STEMMERS else None
 
 
-def fold(word: str) -> str:
-    """Case and diacritics removed, compatibility forms unified; vowel signs of Indic scripts stay."""
-    lowered = unicodedata.normalize("NFKC", word).casefold()
-    if lowered.isascii():
-        return lowered
-    bare = _STRIPPED.sub("", unicodedata.normalize("NFD", lowered))
-    return unicodedata.normalize("NFC", bare).translate(_LETTERS)
+def _stems(words: list[str], lang: str) -> list[list[str]]:
+    """What each word is found by: its stem, and the stem of its dictionary form.
+
+    Words in small letters, each letter in one form (`indexer.text.spelling.letters`); so in what follows.
+    """
+    standard = words
+    if lang in _EXPECTED or lang in ("ar", "el"):
+        joined = "\n".join(words).translate(_EXPECTED.get(lang, {}))
+        if lang == "ar":  # at the end of a word one is typed for the other
+            joined = _LAST_HEH.sub("ة", joined)
+        standard = joined.split("\n")
+    known = lemmas(standard, lang)
+    if lang == "el":  # its stemmer knows one accent, and texts may have three
+        standard = bare("\n".join(standard)).split("\n")
+    stemmer = _stemmer(lang)
+    found = _spellings(stemmer.stemWords(standard) if stemmer else standard)
+    some = [i for i, lemma in enumerate(known) if lemma]
+    if some:
+        forms = [known[i] for i in some]
+        if lang == "el":
+            forms = bare("\n".join(forms)).split("\n")
+        more = _spellings(stemmer.stemWords(forms) if stemmer else forms)
+        for i, terms in zip(some, more, strict=True):
+            if terms != found[i]:
+                found[i] = list(dict.fromkeys(found[i] + terms))
+    return found
 
 
-def _terms(word: str, lang: str) -> tuple[str, str]:
+def _spellings(words: Sequence[str], accents: bool = False) -> list[list[str]]:
+    """Each word folded; after it the other way to spell it, or else, with `accents`, the word with its accents."""
+    joined = words[0] if len(words) == 1 else "\n".join(words)
+    folded = bare(joined).split("\n")
+    if joined.isascii():
+        return [[word] for word in folded]
+    found = [[word] for word in folded]
+    otherwise = other(joined)
+    if otherwise is not None:
+        for terms, word in zip(found, otherwise.split("\n"), strict=True):
+            if word != terms[0]:
+                terms.append(word)
+    if accents:
+        for terms, word in zip(found, accented(joined).split("\n"), strict=True):
+            if word != terms[0] and len(terms) == 1:
+                terms.append(word)
+    return found
+
+
+class Part(NamedTuple):
+    """What a part of a written word is looked for by: each term with those that stand for it, itself first."""
+
+    words: list[list[str]]
+    stems: list[list[str]]
+    joined: bool
+    """Of parts that were taken together, and are looked for by themselves too."""
+
+
+def _terms(word: str, lang: str) -> Terms:
     """(words, stems) of one written word, terms between spaces."""
-    if word.isascii():  # what the rest would come to, at a third of the time
-        lowered, stemmer = word.lower(), _stemmer(lang)
-        return lowered, fold(stemmer.stemWord(lowered)) if stemmer else lowered
-    words, stems = [], []
-    for run in _RUNS.findall(unicodedata.normalize("NFKC", word)):
-        folded = fold(run)
-        if not folded:
-            continue
-        if _SPACELESS.match(run):
-            words += [folded[i : i + 2] for i in range(len(folded) - 1)] or [folded]
-            stems += list(folded)
-        elif _HANGUL.search(run):
-            words.append(unicodedata.normalize("NFC", folded))
-            stems += [folded[i : i + 2] for i in range(len(folded) - 1)] or [folded]
+    if word.isascii() and word.isalnum() and not (lang in TURKIC and "I" in word):
+        lowered = word.lower()  # what the rest would come to, at a third of the time
+        return lowered, " ".join(_stems([lowered], lang)[0])
+    unified = letters(word)
+    if not _is_rare(unified, lang):
+        return _plain([lower(unified, lang)], lang)[0]
+    found = word_parts(word, lang)
+    return _flat(part.words for part in found), _flat(part.stems for part in found)
+
+
+def _plain(words: list[str], lang: str) -> list[Terms]:
+    """Of words of one part that need no more than folding and stemming."""
+    written, stems = _spellings(words, accents=True), _stems(words, lang)
+    return [
+        (
+            a[0] if len(a) == 1 else " ".join(filter(None, a)),
+            b[0] if len(b) == 1 else " ".join(filter(None, b)),
+        )
+        for a, b in zip(written, stems, strict=True)
+    ]
+
+
+def _flat(found: Iterable[list[list[str]]]) -> str:
+    return " ".join(term for terms in found for same in terms for term in same if term)
+
+
+def word_parts(word: str, lang: str) -> list[Part]:
+    """The parts of one written word, and after those that may be written together what they are then."""
+    found = []
+    for part, joined in _parted(word):
+        words: list[list[str]] = []
+        stems: list[list[str]] = []
+        for run in _RUNS.findall(part):
+            if _SPACELESS.match(run) or _HANGUL.search(run):
+                folded = bare(run)
+                pairs = [[folded[i : i + 2]] for i in range(len(folded) - 1)] or [[folded]]
+                spaceless = _SPACELESS.match(run) is not None
+                words += pairs if spaceless else [[folded]]
+                stems += [[letter] for letter in folded] if spaceless else pairs
+            else:
+                mine, more = _spaced(run, lang)
+                words.append(mine)
+                stems.append(more)
+        found.append(Part(_with_signs(words), _with_signs(stems), joined))
+    return found
+
+
+def _with_signs(terms: list[list[str]]) -> list[list[str]]:
+    return [[term.translate(_NAMED) for term in same] for same in terms]
+
+
+def _spaced(run: str, lang: str) -> tuple[list[str], list[str]]:
+    """(words, stems) of a word in a script with spaces."""
+    lowered = lower(run, lang)  # `run` comes from `letters`
+    words = _spellings([lowered], accents=True)[0]
+    same = [lowered]
+    if lang in TWO_ALPHABETS and (latin_form := latin(lowered)) != lowered:
+        words += _spellings([latin_form], accents=True)[0]
+        same.append(latin_form)
+    if lang != "yi" and _HEBREW.match(words[0]):
+        same += _without_prefixes(words[0])
+    return words, list(dict.fromkeys(itertools.chain.from_iterable(_stems(same, lang))))
+
+
+def _without_prefixes(word: str) -> list[str]:
+    """A Hebrew word without each of the prefixes that it may begin with."""
+    return [
+        word[n:]
+        for n in range(1, min(5, len(word) - 1))
+        if _is_prefix(word[:n]) and (len(word) - n > 2 or word[:n] == "ה")
+    ]
+
+
+# -- words of several parts -------------------------------------------------------------------------
+
+
+def _parted(word: str) -> list[tuple[str, bool]]:
+    """The parts of a written word, and (True) after those that may be written together what they are then."""
+    text = letters(word)
+    if _STANDING_IN.search(text):
+        text = text.replace(_GAP, " ").replace(_DOT, f"\0{_DOT}")
+        text = _NAME_ENDS.sub("\0", text)
+    if text.isalnum():
+        return _with_joined([text])
+    found: list[tuple[str, bool]] = []
+    group: list[str] = []
+    end = 0
+    for match in _part().finditer(text):
+        part, sign = match[0], text[end : match.start()]
+        end = match.end()
+        if group and (glue := _glue(group[-1], sign, part)) is not None:
+            group[-1] += glue + part
+        elif group and _may_join(group[-1], sign, part):
+            group.append(part)
         else:
-            stemmer = _stemmer(lang)
-            words.append(folded)
-            stems.append(fold(stemmer.stemWord(run.lower())) if stemmer else folded)
-    return " ".join(words), " ".join(stem for stem in stems if stem)
+            found += _with_joined(group)
+            group = [part]
+    return found + _with_joined(group)
 
 
-Terms = tuple[str, str]  # words, stems
+def _glue(before: str, sign: str, after: str) -> str | None:
+    """What holds two parts together that are one word to everyone (комп'ютер, צה"ל, col·lecció); None: nothing."""
+    if sign == "'" and all(map(_APOSTROPHE_IS_A_LETTER.match, (before[-1], after[0]))):
+        return sign
+    if sign and sign in f"{_QUOTES}'" and all(map(_HEBREW.match, (before[-1], after[0]))):
+        return ""
+    return "" if sign == "·" and before[-1] in "lL" and after[0] in "lL" else None
+
+
+def _may_join(before: str, sign: str, after: str) -> bool:
+    """Whether two parts, with `sign` between them, may also be written as one."""
+    if len(sign) != 1:
+        return False
+    if sign in _HYPHENS:
+        return True
+    if before[-1].isdecimal() and after[0].isdecimal():  # thousands, or ten thousands in India
+        return (
+            sign != "\0"
+            and (before + after).isdecimal()
+            and len(after) in (2, 3)
+            and len(before) < 4
+        )
+    if sign == "'":
+        return not after[0].islower() or not (before.lower() in _ELIDED or after in _ENDINGS)
+    if sign == "\0":
+        return after[0] == _DOT
+    return sign in f"{_POINTS}{_AND}" and (before[-1] + after[0]).isalpha()
+
+
+def _with_joined(group: list[str]) -> list[tuple[str, bool]]:
+    found = []
+    for part in group:
+        name = part.translate(_UNNAMED)
+        if part[-1] == _PLUS and len(name) > 2:
+            found.append((name, False))  # Notepad++ is also found as notepad, C++ is not C
+        found.append((part, False))
+    joined = "".join(group).translate(_UNNAMED)
+    if not 1 < len(group) <= _MOST_PARTS or len(joined) > _LONGEST_JOINED:
+        return found
+    if joined.isdecimal() and len(group[-1]) == 2:
+        return found  # 12.50
+    return [*found, (joined, True)]
+
+
 # Language -> piece between white space -> its terms; the newer half, and the older.
 _remembered: dict[str, dict[str, Terms]] = {}
 _older: dict[str, dict[str, Terms]] = {}
@@ -144,7 +413,7 @@ def _make_room() -> None:
         _older, _remembered = _remembered, {}
 
 
-def word_terms(word: str, lang: str) -> tuple[str, str]:
+def word_terms(word: str, lang: str) -> Terms:
     """(words, stems) of one written word, terms between spaces; remembered between calls."""
     terms = _remembered.get(lang, {}).get(word)
     if terms is None:
@@ -155,10 +424,23 @@ def word_terms(word: str, lang: str) -> tuple[str, str]:
     return terms
 
 
+def terms_of(words: Sequence[str], lang: str) -> list[Terms]:
+    """`word_terms` of each word; those that are new are gone through together where they are many."""
+    known = _remembered.get(lang, {})
+    if len(words) >= _TOGETHER:
+        missing = list({word for word in words if word not in known})
+        if len(missing) >= _TOGETHER:
+            _make_room()
+            fresh = dict(zip(missing, _terms_of_all(missing, lang), strict=True))
+            brief = {word: terms for word, terms in fresh.items() if len(word) <= LONGEST}
+            _remembered.setdefault(lang, {}).update(brief)
+            return [fresh.get(word) or known[word] for word in words]
+    return [word_terms(word, lang) for word in words]
+
+
 def analyse(text: str, lang: str) -> Analysis:
     """Both streams of `text`, in the order of the text."""
-    found = [word_terms(word, lang) for word in _word().findall(text)]
-    return _joined(found)
+    return _joined(terms_of(_word().findall(_protected(text)), lang))
 
 
 def _joined(found: Iterable[Terms]) -> Analysis:
@@ -203,7 +485,8 @@ def analysed(texts: Sequence[str], langs: Sequence[str]) -> Analyses:
     with _asking:
         groups = [_groups.setdefault(lang, len(_groups)) for lang in langs]
         return Analyses(
-            _table().look_up(cut(texts[some], _kinds()), groups[some]) for some in portions(texts)
+            _table().look_up(cut(list(map(_protected, texts[some])), _kinds()), groups[some])
+            for some in portions(texts)
         )
 
 
@@ -213,8 +496,10 @@ _groups: dict[str, int] = {}  # of a language, its number in the table
 
 @functools.cache
 def _kinds() -> NDArray[np.uint8]:
-    """Of letters, as `_word` has them; those from the third plane on are none."""
-    return kinds(0x32400, {INSIDE: r"[^\W_]", JOINED: f"[{_marks()}]"})
+    """Of letters, as `_word` has them."""
+    first, beyond = _marks()
+    classes = {BETWEEN: _BETWEEN, INSIDE: r"[^\W_]", JOINED: f"[{first}]|[{beyond}]"}
+    return kinds(0xE1000, classes)
 
 
 @functools.cache
@@ -238,21 +523,23 @@ def _lines(rows: Sequence[str]) -> list[bytes]:
 
 def _terms_of_all(words: Sequence[str], lang: str) -> list[Terms]:
     """`_terms` of each word. Folding and stemming take a list for little more than one word."""
-    folded = unicodedata.normalize("NFKC", "\n".join(words))
-    if _SPACELESS.search(folded) or _HANGUL.search(folded):
-        rare = [bool(_SPACELESS.search(w) or _HANGUL.search(w)) for w in folded.split("\n")]
-        others = iter(_terms_of_all([w for w, r in zip(words, rare, strict=True) if not r], lang))
-        return [_terms(w, lang) if r else next(others) for w, r in zip(words, rare, strict=True)]
     if not words:
         return []
-    written = fold(folded)
-    stems = written
-    if (stemmer := _stemmer(lang)) is not None:
-        stems = fold("\n".join(stemmer.stemWords(folded.lower().split("\n"))))
-    return [
-        (word, word if word == stem else stem) if word else ("", "")
-        for word, stem in zip(written.split("\n"), stems.split("\n"), strict=True)
-    ]
+    unified = letters("\n".join(words))
+    if not _is_rare(unified, lang):
+        return _plain(lower(unified, lang).split("\n"), lang)
+    rare = [_is_rare(line, lang) for line in unified.split("\n")]
+    others = iter(_terms_of_all([w for w, r in zip(words, rare, strict=True) if not r], lang))
+    return [_terms(w, lang) if r else next(others) for w, r in zip(words, rare, strict=True)]
+
+
+def _is_rare(text: str, lang: str) -> bool:
+    """Whether a word of `text`, in which letters have one form, needs more than folding and stemming."""
+    return bool(
+        _RARE.search(text)
+        or _BEYOND.search(text)
+        or (lang in TWO_ALPHABETS and _CYRILLIC.search(text))
+    )
 
 
 def query_terms(query: str, langs: Collection[str]) -> tuple[list[str], list[str]]:
@@ -279,20 +566,55 @@ def weighted_terms(query: str, langs: Collection[str], word_weight: float) -> li
             for term, count in collections.Counter(text.split()).items():
                 counts[stream, term] = max(count, counts.get((stream, term), 0))
     return [
-        Term(stream, term, count * (1.0 if (stream == "words") == _unspaced(term) else word_weight))
+        Term(stream, term, count * _weight(stream, term, word_weight))
         for (stream, term), count in counts.items()
     ]
 
 
-def _unspaced(term: str) -> bool:
+def counted_terms(query: str, langs: Collection[str], word_weight: float) -> list[list[Counted]]:
+    """What a passage could match of each part of each word of the query, joined forms aside."""
+    found: dict[tuple[int, int], dict[tuple[str, int], dict[str, None]]] = {}
+    for lang in langs or ("",):
+        for i, match in enumerate(word_matches(query)):
+            for j, part in enumerate(word_parts(match[0], lang)):
+                if part.joined:
+                    continue
+                mine = found.setdefault((i, j), {})
+                for stream, terms in (("words", part.words), ("stems", part.stems)):
+                    for n, same in enumerate(terms):
+                        mine.setdefault((stream, n), {}).update(dict.fromkeys(filter(None, same)))
+    return [
+        [
+            Counted(stream, list(same), _weight(stream, next(iter(same)), word_weight))
+            for (stream, _), same in mine.items()
+            if same
+        ]
+        for mine in found.values()
+    ]
+
+
+def _weight(stream: str, term: str, word_weight: float) -> float:
+    return 1.0 if (stream == "words") == unspaced(term) else word_weight
+
+
+def unspaced(term: str) -> bool:
+    """Whether a term is of a script that is written without spaces."""
     return _SPACELESS.match(term) is not None
 
 
 def word_matches(text: str) -> Iterator[re.Match[str]]:
-    """Every written word of `text`, in order."""
-    return _word().finditer(text)
+    """Every written word of `text`, in order; what it matches is `word_terms`' to read."""
+    return _word().finditer(_protected(text))
+
+
+def parts(word: str) -> list[tuple[int, int]]:
+    """Where the parts of a written word stand in it: "wi-fi" has two."""
+    return [match.span() for match in _part().finditer(word)]
 
 
 def tokens(text: str) -> list[tuple[str, int, int]]:
     """Every written word with where it starts and ends in `text`, for marking."""
-    return [(match[0], match.start(), match.end()) for match in word_matches(text)]
+    return [
+        (text[start:end], start, end)
+        for start, end in (match.span() for match in word_matches(text))
+    ]

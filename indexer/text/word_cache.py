@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 __all__ = [
     "ALONE",
+    "BETWEEN",
     "INSIDE",
     "JOINED",
     "LONGEST",
@@ -29,8 +30,9 @@ __all__ = [
     "portions",
 ]
 
-# What a letter is: between pieces, part of one, one by itself, part of one but never the first of it.
-OUTSIDE, INSIDE, ALONE, JOINED = range(4)
+# What a letter is: between pieces, part of one, one by itself, part of one but never the first of it, part of one
+# where a piece stands before it and a letter that is INSIDE after it.
+OUTSIDE, INSIDE, ALONE, JOINED, BETWEEN = range(5)
 # Pieces that are remembered (some 150 bytes each), and the longest of them, in characters: longer ones are
 # sentences of scripts without spaces, which do not come again.
 REMEMBERED, LONGEST = 600_000, 24
@@ -108,6 +110,8 @@ def cut(texts: Sequence[str], table: NDArray[np.uint8]) -> Cut:
         while kind[at] == JOINED:
             inside[at] = False
             at += 1
+    between = np.flatnonzero(kind[1:-1] == BETWEEN) + 1
+    inside[between[inside[between - 1] & (kind[between + 1] == INSIDE)]] = True
     alone = kind == ALONE
     begins, ends = alone.copy(), alone
     begins[1:] |= inside[1:] & ~inside[:-1]

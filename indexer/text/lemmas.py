@@ -1,0 +1,165 @@
+"""The dictionary form of a word, from the dictionaries of simplemma: what a stemmer cannot know (Czech psa: pes).
+
+A dictionary is turned into sorted hashes once on a machine (`disk_cache`), some 0.3 to 6 seconds for each language
+that is met, and memory-mapped from then on: 12 bytes a form, nothing to unpack when a search begins.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.disk_cache import derived
+from indexer.text.spelling import letters
+
+__all__ = ["DICTIONARIES", "lemmas"]
+
+# Language to dictionary, for those where it finds more than it confuses; see `docs/languages.md`.
+DICTIONARIES = {
+    code: code
+    for code in (
+        "ar bg ca cs cy da de el en es et fi fr ga gd gl he hi hu hy id is it ka la lb lt lv mk ml nl nn "
+        "pl pt ro ru sk sl sq sv sw tl tr uk"
+    ).split()
+} | {"no": "nb", "sr": "hbs", "hr": "hbs", "bs": "hbs"}  # fmt: skip
+_VERSION = 2
+_BASE, _POWER, _WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 2**64 - 1
+_FEW = 16  # words up to which each is looked up by itself
+_LONGEST = 200  # bytes of a lemma
+_CHUNK = 100_000  # forms turned into hashes at a time
+
+
+def lemmas(words: Sequence[str], lang: str) -> list[str]:
+    """The dictionary form of each word, both in small letters; empty where the dictionary has none, or the same."""
+    table = _table(lang)
+    if table is None:
+        return [""] * len(words)
+    return table.find(words)
+
+
+class _Table:
+    def __init__(
+        self, forms: NDArray[np.uint64], which: NDArray[np.int32], text: NDArray[np.uint8]
+    ) -> None:
+        self._hashes = forms  # sorted
+        self._forms = memoryview(np.ascontiguousarray(forms)).cast("B").cast("Q")
+        self._which = which  # where the lemma of each begins in `text`
+        self._text = text  # lemmas, a line feed after each
+
+    def find(self, words: Sequence[str]) -> list[str]:
+        if len(words) < _FEW:
+            return [self._one(word) for word in words]
+        wanted = hashes(words)
+        places = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
+        known = self._hashes[places] == wanted
+        return [
+            self._lemma(place) if found else ""
+            for place, found in zip(places.tolist(), known.tolist(), strict=True)
+        ]
+
+    def _one(self, word: str) -> str:
+        """The same for one word, for which numpy takes ten times as long."""
+        value, power = 0, 1
+        for letter in word:
+            power = power * _POWER & _WORD
+            value += (ord(letter) + 1) * power
+        value = _mixed(value & _WORD)
+        place = bisect.bisect_left(self._forms, value)
+        known = place < len(self._forms) and self._forms[place] == value
+        return self._lemma(place) if known else ""
+
+    def _lemma(self, place: int) -> str:
+        start = int(self._which[place])
+        block = self._text[start : start + _LONGEST].tobytes()
+        return block[: block.index(b"\n")].decode()
+
+
+def _mixed(value: int) -> int:
+    value = (value ^ value >> 29) * _BASE & _WORD
+    return value ^ value >> 32
+
+
+def hashes(words: Sequence[str]) -> NDArray[np.uint64]:
+    """A number for each word that no other word is likely to share (64 bits)."""
+    block = np.frombuffer("\n".join((*words, "")).encode("utf-32-le", "surrogatepass"), np.uint32)
+    ends = np.flatnonzero(block == 10)
+    starts = np.r_[0, ends[:-1] + 1]
+    place = np.arange(len(block)) - np.repeat(starts, ends + 1 - starts)
+    values = (block + np.uint64(1)) * _powers(int(place.max(initial=0)) + 1)[place]
+    values[ends] = 0
+    summed = np.add.reduceat(values, starts) if len(starts) else np.zeros(0, np.uint64)
+    summed ^= summed >> np.uint64(29)
+    summed *= np.uint64(_BASE)
+    return np.asarray(summed ^ (summed >> np.uint64(32)), np.uint64)
+
+
+@functools.lru_cache(8)
+def _powers(count: int) -> NDArray[np.uint64]:
+    return np.multiply.accumulate(np.full(count, _POWER, np.uint64))
+
+
+@functools.cache
+def _table(lang: str) -> _Table | None:
+    if lang not in DICTIONARIES:
+        return None
+    import simplemma
+
+    code = DICTIONARIES[lang]
+    source = f"{_VERSION} {code} {simplemma.__version__} {unicodedata.unidata_version}".encode()
+    arrays = derived(f"lemmas-{code}", source, lambda: _made(code))
+    return _Table(arrays["hashes"], arrays["which"], arrays["text"])
+
+
+_is_word = re.compile(r"[^\W_][^ \-/.]*").fullmatch
+
+
+def _made(code: str) -> dict[str, NDArray[np.generic]]:
+    """The dictionary as arrays; a form that is its own lemma is left out, and one with two lemmas has the first."""
+    found, which = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
+    places: dict[str, int] = {}
+    text = bytearray()
+    for forms, of in _portions(code):
+        mine = []
+        for lemma in of:
+            if lemma not in places:
+                places[lemma] = len(text)
+                text += lemma.encode() + b"\n"
+            mine.append(places[lemma])
+        found.append(hashes(forms))
+        which.append(np.array(mine, np.int32))
+    keys, rows = np.concatenate(found), np.concatenate(which)
+    keys, first = np.unique(keys, return_index=True)
+    return {
+        "hashes": keys,
+        "which": rows[first],
+        "text": np.frombuffer(bytes(text), np.uint8),
+    }
+
+
+def _portions(code: str) -> Iterator[tuple[list[str], list[str]]]:
+    """(forms, their lemmas), small letters, as `indexer.spelling.letters` has them."""
+    from simplemma.strategies.dictionaries import dictionary_factory, frontcode
+
+    data = dictionary_factory._read_decompressed(code)
+    backwards, _, start = frontcode._read_header(data)
+    records = frontcode._iter_records(data, start)
+    step = -1 if backwards else 1
+    while some := list(itertools.islice(records, _CHUNK)):
+        forms = letters(b"\n".join(key[::step] for _, key, _ in some).decode().lower()).split("\n")
+        of = letters(b"\n".join(lemma[::step] for _, _, lemma in some).decode().lower()).split("\n")
+        kept = [
+            (form, lemma)
+            for form, lemma in zip(forms, of, strict=True)
+            if form != lemma
+            and " " not in form
+            and 1 < len(lemma) < _LONGEST // 4
+            and _is_word(lemma)
+        ]
+        yield [form for form, _ in kept], [lemma for _, lemma in kept]
