@@ -49,7 +49,7 @@ from indexer.storage.manifest import (
 from indexer.storage.segments import merge_tail
 from indexer.storage.store import SegmentWriter, Store, content_hash
 from indexer.text import field_values
-from indexer.text.analysis import analyse_all
+from indexer.text.analysis import ANALYSIS, analyse_all
 from indexer.text.passages import passage_texts
 from indexer.text.rejects import OnReject, Reject
 from indexer.text.sources import check_document
@@ -153,6 +153,7 @@ def build_index(
             passage_settings=passages or PassageSettings(),
             lexical=lexical or LexicalSettings(),
             dense=dense or DenseSettings(),
+            analysis=ANALYSIS,
         )
         sweep(path, old, keep_journal=not restart)
         writer = _Writer(path, blank, old, None, encoder, device, kinds)
@@ -235,7 +236,13 @@ def compact(
     with locked(path, "index compact"), contextlib.closing(_open_unread(path, None)) as base:
         sweep(path, base.manifest)
         blank = dataclasses.replace(
-            base.manifest, documents=0, passages=0, deleted=0, languages={}, segments=()
+            base.manifest,
+            documents=0,
+            passages=0,
+            deleted=0,
+            languages={},
+            segments=(),
+            analysis=ANALYSIS,
         )
         writer = _Writer(path, blank, base.manifest, None, base.encoder, device)
         with writer.abandoned_on_error():

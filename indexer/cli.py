@@ -481,6 +481,8 @@ def info(index_path: str, as_json: bool, config: str | None, changes: tuple[str,
     if is_address(index_path):
         _cluster_info(index_path, as_json, _loaded(config, changes, None))
         return
+    from indexer.folder import note_on_words
+
     path = Path(index_path)
     manifest = read_manifest(path)
     size = sum(entry.size for entry in manifest.files.values())
@@ -506,6 +508,7 @@ def info(index_path: str, as_json: bool, config: str | None, changes: tuple[str,
         ),
         ("meaning", f"FAISS {manifest.dense_index.factory}"),
         ("words", manifest.lexical.backend),
+        *([("", note)] if (note := note_on_words(path, manifest)) else []),
         (
             "size",
             f"{size / 2**20:,.1f} MiB in {len(manifest.segments)} segment{'s' if len(manifest.segments) != 1 else ''}",

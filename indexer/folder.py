@@ -73,7 +73,7 @@ from indexer.storage.manifest import (
 )
 from indexer.storage.store import Store, load_array
 from indexer.text import field_values, languages
-from indexer.text.analysis import analyse
+from indexer.text.analysis import ANALYSIS, analyse
 from indexer.text.passages import passage_texts
 from indexer.threads import faiss
 
@@ -82,6 +82,7 @@ __all__ = [
     "Manifest",
     "commit",
     "locked",
+    "note_on_words",
     "reached",
     "read_manifest",
     "sweep",
@@ -128,6 +129,7 @@ class IndexFolder:
             manifest.passages,
             manifest.encoder.name,
             manifest.languages,
+            note_on_words(path, manifest),
         )
         self._device = device
         self._kinds = kinds
@@ -375,6 +377,18 @@ def _refuse_changed(path: Path, name: str, manifest: Manifest) -> None:
         raise IndexFolderError(
             f"{path / name}: damaged: not as it was written; see: tandem index verify {path}"
         )
+
+
+def note_on_words(path: Path, manifest: Manifest) -> str:
+    """What to say of an index whose words were made by another version's rules; empty where they are today's."""
+    if manifest.analysis < ANALYSIS and manifest.lexical.backend == "tantivy":
+        return (
+            f"{path}: its words were indexed by an older Tandem, so some other spellings and forms of them are not "
+            f"found; bring them up to date, nothing is encoded again: tandem index compact {path}"
+        )
+    if manifest.analysis > ANALYSIS:
+        return f"{path}: its words were indexed by a newer Tandem; update this one, or some are not found"
+    return ""
 
 
 def _open_lexical(path: Path, manifest: Manifest, store: Store, filters: RowFilters) -> Index:

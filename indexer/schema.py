@@ -220,6 +220,8 @@ class CollectionFacts:
     passages: int
     encoder: str
     languages: Mapping[str, int]
+    note: str = ""
+    """What whoever searches it should be told, in one line."""
 
 
 @runtime_checkable

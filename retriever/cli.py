@@ -120,6 +120,8 @@ def search(
         AllOf(parsed) if parsed else None,
     )
     index = open_index(index_path, settings=settings)
+    if note := index.collection.facts.note:
+        click.echo(note, err=True)
     if query is not None:
         started = time.perf_counter()
         hits = index.search(query, k, mode, where, sort=sort)

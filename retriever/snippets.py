@@ -54,33 +54,29 @@ def _wanted(query: str, lang: str) -> _Wanted:
 
 def _names(wanted: _Wanted, word: str, terms: str, stems: str) -> bool:
     """Whether one of a word's terms is among the query's."""
-    if terms in wanted.words or stems in wanted.stems:
-        found = True
-    elif " " in terms or " " in stems:
-        found = not wanted.words.isdisjoint(terms.split()) or (
-            not unspaced(terms) and not wanted.stems.isdisjoint(stems.split())
-        )
-    else:
-        return False
-    return (
-        found and not (word.isalnum() and terms.partition(" ")[0] in wanted.little) and terms != ""
-    )
+    if terms not in wanted.words and stems not in wanted.stems:
+        if " " not in terms and " " not in stems:
+            return False
+        if wanted.words.isdisjoint(terms.split()) and wanted.stems.isdisjoint(stems.split()):
+            return False
+    return terms != "" and not (word.isalnum() and terms.partition(" ")[0] in wanted.little)
 
 
 def _within(text: str, word: str, start: int, wanted: _Wanted, lang: str) -> list[tuple[int, int]]:
     """What to mark of a word that the query names: the parts that it names, or else all of it."""
-    whole = [(start, start + len(word))]
-    if word.isalnum() and not unspaced(word):
-        return whole
+    if word.isalnum() and word.isascii():
+        return [(start, start + len(word))]
     found: list[tuple[int, int]] = []
     spans = parts(word)
+    spaceless = False
     for first, last in spans:
         terms, stems = word_terms(word[first:last], lang)
-        if unspaced(terms):  # a script without spaces: the characters of the matching bigrams
+        if any(map(unspaced, terms.split())):  # the characters of the matching bigrams
+            spaceless = last - first > 1
             found += _bigram_marks(text, start + first, start + last, wanted.words)
         elif len(spans) == 1 or _names(wanted, word[first:last], terms, stems):
             found.append((start + first, start + last))
-    return found or ([] if unspaced(word) and len(word) > 2 else whole)
+    return found or ([] if spaceless else [(start, start + len(word))])
 
 
 def _unmarked(query: str, words: frozenset[str]) -> frozenset[str]:

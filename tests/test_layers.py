@@ -50,6 +50,7 @@ TAKEN = {
 HEAVY = {
     "torch", "faiss", "numpy", "sentence_transformers", "transformers", "flask", "tantivy", "scipy",
     "sklearn", "matplotlib", "elasticsearch", "datasets", "tokenizers", "py3langid", "Stemmer",
+    "opencc", "simplemma",
 }  # fmt: skip
 FILES = [file for folder in BELOW for file in sorted((ROOT / folder).rglob("*.py"))]
 

@@ -83,3 +83,16 @@ def test_segments_are_text_on_one_line_and_lose_nothing() -> None:
 
 def test_a_document_of_a_title_only_has_no_snippet() -> None:
     assert snippet(hit(""), "owl") == []
+
+
+def test_the_parts_that_a_query_names_are_marked_and_the_whole_where_it_names_that() -> None:
+    assert marked("L'eau et d'Orléans", "eau orleans", "fr") == ["eau", "Orléans"]
+    assert marked("Free wi-fi here", "wifi", "en") == ["wi-fi"]
+    assert marked("A pre-school class", "school", "en") == ["school"]
+    assert marked("Seats 45,000 of them", "45000", "en") == ["45,000"]
+    assert marked("Learn C++ or C#", "c++", "en") == ["C++"]
+    assert marked("Kran\u00adken\u00adhaus", "krankenhaus", "de") == ["Kran\u00adken\u00adhaus"]
+    assert marked("Новий компʼютер", "комп'ютер", "uk") == ["компʼютер"]
+    assert marked("København, Århus", "Koebenhavn Aarhus", "da") == ["København", "Århus"]
+    assert marked("市圖書館", "图书馆", "zh") == ["圖書館"]
+    assert marked("Vidím psa a koně", "pes kůň", "cs") == ["psa", "koně"]

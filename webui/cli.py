@@ -76,6 +76,8 @@ def serve(
     app = create_app(retriever, settings.search, judgments, hosts)
     server, url = listen(app, host, port, threads)
     click.echo(f"Tandem serves {index_path} at {url} (Ctrl-C ends it)", err=True)
+    if note := retriever.collection.facts.note:
+        click.echo(note, err=True)
     if judge:
         click.echo(f"Grades go to {judge}", err=True)
     if not local:

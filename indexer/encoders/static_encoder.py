@@ -2,7 +2,8 @@
 
 It answers in microseconds on a CPU and needs no torch. A folder of it holds
 
-    config.json        name, dim, bits, fingerprint, and the size and sha256 of the other two
+    config.json        name, dim, bits, fingerprint, and the size and sha256 of the other two; `normalised` where
+                       it was trained with texts that `indexer.text.spelling.normalise` had gone through
     tokenizer.json     of the tokenizers library; it folds case and compatibility forms
     model.safetensors  `rows` int8 or float16 (tokens, dim), or uint8 (tokens, dim / 2) with two 4-bit
                        numbers a byte; `scale` float32 (tokens,): how much one unit of a row's numbers is
@@ -29,6 +30,7 @@ from configs.errors import ConfigError
 from indexer.disk_cache import derived, tensors
 from indexer.encoders.unigram_tokenizer import Unigram
 from indexer.schema import Kind, Matrix
+from indexer.text.spelling import normalise, visible
 from indexer.text.word_cache import LONGEST, Pieces, Rows, portions
 from indexer.vectors import unit_rows
 
@@ -64,16 +66,19 @@ class StaticEncoder:
         model: str = "",
         folder: Path | None = None,
         unigram: Unigram | None = None,
+        normalised: bool = False,
     ) -> None:
         """`tokenizer`: a path is opened when a text needs it, `unigram` being its model where that is known.
 
         `rows`: (tokens, dim), or (tokens, dim / 2) uint8 of two 4-bit numbers. `folder`: where all this was read from.
+        `normalised`: it was trained with texts in which every letter has one form (`indexer.text.spelling`).
         """
         self.name = name
         self.model = model or name  # what `open_encoder` opens it by
         self.fingerprint = fingerprint
         self.dim = rows.shape[1] * (2 if rows.dtype == np.uint8 else 1)
         self.folder = folder
+        self._spelled = normalise if normalised else visible
         self._given = tokenizer
         self._stored = rows
         self._whole = None if rows.dtype == np.uint8 else rows
@@ -121,10 +126,11 @@ class StaticEncoder:
             model or str(folder.absolute()),
             folder,
             unigram,
+            bool(config.get("normalised", False)),
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(encoding) for encoding in self._tokenized(texts)]
+        return [len(encoding) for encoding in self._tokenized([*map(self._spelled, texts)])]
 
     def tokens(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """The token numbers of each text, in the order of the text: rows of `table`."""
@@ -151,6 +157,7 @@ class StaticEncoder:
         model = self._model()
         if model is None:
             return self.encode(texts), []
+        texts = [*map(self._spelled, texts)]
         vectors, left = np.empty((len(texts), self.dim), np.float32), set[int]()
         for some in portions(texts):
             with self._asking:
@@ -206,7 +213,7 @@ class StaticEncoder:
             # The rarer half is forgotten, the other comes back from it. Not cleared: another thread may read it.
             self._older, self._pieces = self._pieces, {}
         known, older = self._pieces, self._older
-        split = [text.split() for text in texts]
+        split = [self._spelled(text).split() for text in texts]
         missing = set(itertools.chain.from_iterable(split)).difference(known)
         again = missing & older.keys()
         known.update(zip(again, map(older.__getitem__, again), strict=True))

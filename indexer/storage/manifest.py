@@ -121,6 +121,8 @@ class Manifest:
     dense: DenseSettings = field(default_factory=DenseSettings)
     fields: Mapping[str, FieldEntry] = field(default_factory=dict)
     """The documents' own fields."""
+    analysis: int = 1
+    """How its texts became words: `indexer.text.analysis.ANALYSIS` of the Tandem that indexed the oldest of them."""
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     """Every file of the commit, by its path in the folder."""
 
@@ -219,6 +221,7 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         ("passages", manifest.passages),
         ("deleted", manifest.deleted),
         ("dense_index.covered", manifest.dense_index.covered),
+        ("analysis", manifest.analysis),
     ]
     counts += [(f"languages.{lang}", n) for lang, n in manifest.languages.items()]
     counts += [(f"{s.folder}.documents", s.documents) for s in manifest.segments]

@@ -1,14 +1,20 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import field_values, languages
 from .analysis import (
+    ANALYSIS,
     STEMMERS,
+    TWO_ALPHABETS,
     Analysis,
     analyse,
     analyse_all,
     analysed,
+    counted_terms,
     fold,
+    parts,
     query_terms,
+    terms_of,
     tokens,
+    unspaced,
     weighted_terms,
     word_matches,
     word_terms,
@@ -29,15 +35,19 @@ from .sources import (
     read_file,
     source_files,
 )
+from .spelling import TURKIC, lower, normalise, visible
 from .topics import Topic, read_topics
 from .word_cache import ALONE, INSIDE, LONGEST, Cut, Pieces, Rows, cut, kinds, portions
 
 __all__ = [
     "ALONE",
+    "ANALYSIS",
     "INSIDE",
     "LONGEST",
     "STEMMERS",
     "SUFFIXES",
+    "TURKIC",
+    "TWO_ALPHABETS",
     "UNREADABLE",
     "Analysis",
     "Columns",
@@ -59,6 +69,7 @@ __all__ = [
     "check_document",
     "comparisons",
     "count_bytes",
+    "counted_terms",
     "cut",
     "document_of",
     "field_values",
@@ -66,9 +77,12 @@ __all__ = [
     "fold",
     "kinds",
     "languages",
+    "lower",
+    "normalise",
     "open_file",
     "open_text",
     "parse_condition",
+    "parts",
     "passage_texts",
     "portions",
     "query_terms",
@@ -78,7 +92,10 @@ __all__ = [
     "source_files",
     "split",
     "strip_suffix",
+    "terms_of",
     "tokens",
+    "unspaced",
+    "visible",
     "weighted_terms",
     "word_matches",
     "word_terms",

@@ -37,6 +37,7 @@ from indexer.text.spelling import (
     latin,
     letters,
     lower,
+    one_spelling,
     other,
 )
 from indexer.text.word_cache import (
@@ -204,9 +205,9 @@ def _stems(words: list[str], lang: str) -> list[list[str]]:
 
     Words in small letters, each letter in one form (`indexer.text.spelling.letters`); so in what follows.
     """
-    standard = words
+    standard = one_spelling("\n".join(words)).split("\n")
     if lang in _EXPECTED or lang in ("ar", "el"):
-        joined = "\n".join(words).translate(_EXPECTED.get(lang, {}))
+        joined = "\n".join(standard).translate(_EXPECTED.get(lang, {}))
         if lang == "ar":  # at the end of a word one is typed for the other
             joined = _LAST_HEH.sub("ة", joined)
         standard = joined.split("\n")

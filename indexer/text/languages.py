@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError
 from indexer.disk_cache import derived
+from indexer.text.spelling import visible
 
 __all__ = ["NAMES", "check", "detect", "distribution", "name", "normal", "prepare"]
 
@@ -214,7 +215,7 @@ def detect(texts: Sequence[str]) -> list[str]:
     codes = []
     asked: list[tuple[int, str]] = []
     for i, text in enumerate(texts):
-        head = text[:_READ].strip()
+        head = visible(text[:_READ]).strip()
         code = _by_script(head) if any(map(str.isalpha, head)) else ""
         codes.append(code or "")
         if code is None:
@@ -313,7 +314,7 @@ def distribution(text: str, among: Collection[str] = ()) -> dict[str, float]:
     The probabilities are py3langid's, tempered by the length of the text; a language outside `among`
     (the languages of an index) needs twenty times the evidence or more.
     """
-    head = text[:_READ].strip()
+    head = visible(text[:_READ]).strip()
     if not any(map(str.isalpha, head)):
         return {code: 1 / len(among) for code in among} if among else {}
     code = _by_script(head)

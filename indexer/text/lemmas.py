@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.disk_cache import derived
-from indexer.text.spelling import letters
+from indexer.text.spelling import letters, one_spelling
 
 __all__ = ["DICTIONARIES", "lemmas"]
 
@@ -29,7 +29,7 @@ DICTIONARIES = {
         "pl pt ro ru sk sl sq sv sw tl tr uk"
     ).split()
 } | {"no": "nb", "sr": "hbs", "hr": "hbs", "bs": "hbs"}  # fmt: skip
-_VERSION = 2
+_VERSION = 3
 _BASE, _POWER, _WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 2**64 - 1
 _FEW = 16  # words up to which each is looked up by itself
 _LONGEST = 200  # bytes of a lemma
@@ -49,7 +49,7 @@ class _Table:
         self, forms: NDArray[np.uint64], which: NDArray[np.int32], text: NDArray[np.uint8]
     ) -> None:
         self._hashes = forms  # sorted
-        self._forms = memoryview(np.ascontiguousarray(forms)).cast("B").cast("Q")
+        self._forms = np.ascontiguousarray(forms).data.cast("B").cast("Q")
         self._which = which  # where the lemma of each begins in `text`
         self._text = text  # lemmas, a line feed after each
 
@@ -88,13 +88,15 @@ def _mixed(value: int) -> int:
 
 def hashes(words: Sequence[str]) -> NDArray[np.uint64]:
     """A number for each word that no other word is likely to share (64 bits)."""
+    if not words:
+        return np.zeros(0, np.uint64)
     block = np.frombuffer("\n".join((*words, "")).encode("utf-32-le", "surrogatepass"), np.uint32)
     ends = np.flatnonzero(block == 10)
     starts = np.r_[0, ends[:-1] + 1]
     place = np.arange(len(block)) - np.repeat(starts, ends + 1 - starts)
     values = (block + np.uint64(1)) * _powers(int(place.max(initial=0)) + 1)[place]
     values[ends] = 0
-    summed = np.add.reduceat(values, starts) if len(starts) else np.zeros(0, np.uint64)
+    summed = np.add.reduceat(values, starts)
     summed ^= summed >> np.uint64(29)
     summed *= np.uint64(_BASE)
     return np.asarray(summed ^ (summed >> np.uint64(32)), np.uint64)
@@ -143,8 +145,12 @@ def _made(code: str) -> dict[str, NDArray[np.generic]]:
     }
 
 
+def _spelled(words: Sequence[bytes]) -> list[str]:
+    return one_spelling(letters(b"\n".join(words).decode().lower())).split("\n")
+
+
 def _portions(code: str) -> Iterator[tuple[list[str], list[str]]]:
-    """(forms, their lemmas), small letters, as `indexer.spelling.letters` has them."""
+    """(forms, their lemmas), small letters, as `indexer.text.spelling` has them."""
     from simplemma.strategies.dictionaries import dictionary_factory, frontcode
 
     data = dictionary_factory._read_decompressed(code)
@@ -152,8 +158,8 @@ def _portions(code: str) -> Iterator[tuple[list[str], list[str]]]:
     records = frontcode._iter_records(data, start)
     step = -1 if backwards else 1
     while some := list(itertools.islice(records, _CHUNK)):
-        forms = letters(b"\n".join(key[::step] for _, key, _ in some).decode().lower()).split("\n")
-        of = letters(b"\n".join(lemma[::step] for _, _, lemma in some).decode().lower()).split("\n")
+        forms = _spelled([key[::step] for _, key, _ in some])
+        of = _spelled([lemma[::step] for _, _, lemma in some])
         kept = [
             (form, lemma)
             for form, lemma in zip(forms, of, strict=True)

@@ -24,6 +24,7 @@ __all__ = [
     "letters",
     "lower",
     "normalise",
+    "one_spelling",
     "other",
     "visible",
 ]
@@ -47,6 +48,7 @@ _HIDDEN_TEXT = re.compile(
     r"[\u00ad\u034f\u061c\u180b-\u180f\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]+"
     r"|(?<=\w)[\ufe00-\ufe0f]+"
 )
+_HIDDEN_SOME = re.compile(f"[{_HIDDEN_SIGNS}]")  # searched faster, and nearly all text has none
 _BEYOND_TEXT = re.compile(r"(?<=\w)[\U000e0100-\U000e01ef]+")
 _TURKISH = re.compile("[İĞğı]")
 _SMALL = re.compile(r"[^\W\d_]")
@@ -56,7 +58,7 @@ def visible(text: str) -> str:
     """`text` without the signs that nobody sees. Ordinary text comes back as it is."""
     if text.isascii():
         return text
-    if _HIDDEN_TEXT.search(text):
+    if _HIDDEN_SOME.search(text):
         text = _HIDDEN_TEXT.sub("", text)
     return _BEYOND_TEXT.sub("", text) if _BEYOND.search(text) else text
 
@@ -78,7 +80,7 @@ def normalise(text: str) -> str:
     text = _small(visible(text))
     if not _doubtful(text):
         return text
-    return _respelled(unicodedata.normalize("NFC", text))
+    return one_spelling(_respelled(unicodedata.normalize("NFC", text)))
 
 
 # -- letters ----------------------------------------------------------------------------------------
@@ -91,8 +93,6 @@ _SAME = {
     "ൺ": "ണ്", "ൻ": "ന്", "ർ": "ര്", "ൽ": "ല്", "ൾ": "ള്", "ൿ": "ക്", "ൔ": "മ്", "ൕ": "യ്", "ൖ": "ഴ്",
     "ൌ": "ൗ", "ৎ": "ত্",
     "\u0e40\u0e40": "\u0e41", "\u0ec0\u0ec0": "\u0ec1",  # Thai and Lao: two of sara e for sara ae
-    "\u0901": "\u0902", "\u0981": "\u0982", "\u0a01": "\u0a02", "\u0a70": "\u0a02", "\u0a81": "\u0a82",
-    "\u0b01": "\u0b02", "\u0c01": "\u0c02", "\u0c81": "\u0c82",  # candrabindu, Gurmukhi's tippi
 }  # fmt: skip
 _AMHARIC = {0x1210: 0x1200, 0x1280: 0x1200, 0x1220: 0x1230, 0x12D0: 0x12A0, 0x1340: 0x1338}
 # Offsets in the blocks of the Indic scripts, which all have the layout of ISCII.
@@ -145,7 +145,13 @@ def _doubtful_letters() -> re.Pattern[str]:
     as slowly."""
     points = {point for point in _signs() if point != ord("'")}
     points |= {base + sign for base in _BINDU for sign in (_VIRAMA, _NUKTA)}
-    points |= {ord(part[0]) for part in _VOWELS} | {0x0E40, 0x0EC0, *range(0x958, 0x960)}
+    points |= {ord(part[0]) for part in _VOWELS} | {
+        0x0D4D,
+        0x0E40,
+        0x0EC0,
+        *range(0x958, 0x960),
+        *_DOTS,
+    }
     signs = "".join(re.escape(chr(point)) for point in sorted(points) if point < 0x10000)
     return re.compile(f"[{signs}{_HIDDEN_SIGNS}]")
 
@@ -167,6 +173,10 @@ def _nasals() -> re.Pattern[str]:
 
 
 _PARTED = re.compile("|".join(map(re.escape, _VOWELS)))
+_DOTS = str.maketrans(
+    "\u0901\u0981\u0a01\u0a70\u0a81\u0b01\u0c01\u0c81",
+    "\u0902\u0982\u0a02\u0a02\u0a82\u0b02\u0c02\u0c82",
+)  # candrabindu and Gurmukhi's tippi to anusvara
 _NUKTAS = re.compile("(?<![\u0921\u0922])\u093c")  # those of ड़ and ढ़ make letters of their own
 _SARA = re.compile("\u0e40\u0e40|\u0ec0\u0ec0")
 _INDIC = re.compile("[\u0900-\u0dff]")
@@ -176,14 +186,21 @@ _TWICE = re.compile(
 
 
 def _respelled(text: str) -> str:
-    """One spelling of every letter, in a text in NFC or NFKC."""
+    """One letter for each that has several, in a text in NFC or NFKC."""
     text = _TAGS.sub("", _HIDDEN.sub("", text)).translate(_signs())
     if _INDIC.search(text):
         text = _PARTED.sub(lambda found: _VOWELS[found[0]], text)
-        text = _NUKTAS.sub("", text).translate(_signs())
-        text = _nasals().sub(lambda found: chr((ord(found[0][0]) & ~0x7F) + _ANUSVARA), text)
         text = _TWICE.sub("\u0d4d", text)
     return _SARA.sub(lambda found: _SAME[found[0]], text)
+
+
+def one_spelling(text: str) -> str:
+    """Words in the scripts of India, in the spelling that all others are taken for: a nasal before a stop is a dot,
+    no moon under a dot, no nukta but that of ड़ and ढ़. `text` as `letters` leaves it."""
+    if text.isascii() or not _INDIC.search(text):
+        return text
+    text = _NUKTAS.sub("", text.translate(_DOTS))
+    return _nasals().sub(lambda found: chr((ord(found[0][0]) & ~0x7F) + _ANUSVARA), text)
 
 
 _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e\u2189]")
@@ -245,7 +262,7 @@ def bare(text: str) -> str:
     """`fold` of a text that `letters` has gone through."""
     if text.isascii():
         return text.lower().replace("'", "")
-    parted = unicodedata.normalize("NFD", text)
+    parted = unicodedata.normalize("NFD", one_spelling(text))
     parted = _STRIPPED.sub("", _CARRIED.sub("ء", parted) if "\u0654" in parted else parted)
     folded = unicodedata.normalize("NFC", parted).casefold().translate(_LETTERS)
     return folded.translate(_characters()) if _KANJI.search(folded) else folded
@@ -265,7 +282,7 @@ def other(text: str) -> str | None:
 
 
 def accented(text: str) -> str:
-    """`bare`, but with the accents of Latin, Greek and Cyrillic letters. `text` as for `bare`."""
+    """`bare`, but with accents, and in the scripts of India spelled as it is. `text` as for `bare`."""
     if text.isascii():
         return bare(text)
     found = unicodedata.normalize("NFD", text.lower())
