@@ -120,7 +120,7 @@ def search(
         AllOf(parsed) if parsed else None,
     )
     index = open_index(index_path, settings=settings)
-    if note := index.collection.facts.note:
+    if note := index.retriever.collection.facts.note:
         click.echo(note, err=True)
     if query is not None:
         started = time.perf_counter()
