@@ -1,7 +1,16 @@
 # What this package offers to the others; nothing else of it is imported from outside.
-from .hits import Hits
+from .hits import Hits, missing_signals
 from .retriever import Retriever
 from .search_index import SearchIndex, build_index, open_index
 from .snippets import marks, snippet
 
-__all__ = ["Hits", "Retriever", "SearchIndex", "build_index", "marks", "open_index", "snippet"]
+__all__ = [
+    "Hits",
+    "Retriever",
+    "SearchIndex",
+    "build_index",
+    "marks",
+    "missing_signals",
+    "open_index",
+    "snippet",
+]

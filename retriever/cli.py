@@ -104,7 +104,7 @@ def search(
     from configs.settings import Settings
     from indexer.schema import AllOf, Where
     from indexer.text.conditions import parse_condition
-    from retriever.hits import printable, record
+    from retriever.hits import missing_signals, printable, record
     from retriever.search_index import open_index
 
     settings = load(Settings, config, changes)
@@ -138,6 +138,11 @@ def search(
             most = ", ".join(f"{value} {n}" for value, n in list(values.items())[:_VALUES])
             more = f" and {len(values) - _VALUES} more" if len(values) > _VALUES else ""
             click.echo(printable(f"{name}: {most or 'none'}{more}"))
+        for signal in missing_signals(hits, mode or settings.search.mode):
+            by = "words" if signal == "lexical" else "meaning"
+            click.echo(
+                f"The search by {by} did not answer; the hits are the other's alone", err=True
+            )
         click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
         return
     assert queries is not None

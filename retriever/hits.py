@@ -10,14 +10,25 @@ from html import escape
 from typing import Any, overload
 from urllib.parse import urlsplit
 
-from indexer.schema import Hit
+from indexer.schema import Hit, Mode, SignalName
 from retriever.snippets import snippet
 
-__all__ = ["Hits", "printable", "record"]
+__all__ = ["Hits", "missing_signals", "printable", "record"]
 
 _SHOWN = 200  # characters of a passage in a table
 _TITLE = 100  # characters of a title there
 _STYLE = "text-align:left;vertical-align:top"
+
+
+def missing_signals(hits: Sequence[Hit], mode: Mode) -> list[SignalName]:
+    """The signals of a hybrid search that could not answer: none of the hits has a part of them.
+
+    Only a collection on other machines loses one of its signals.
+    """
+    names: tuple[SignalName, ...] = ("dense", "lexical")
+    if mode != "hybrid" or not hits:
+        return []
+    return [name for name in names if not any(name in hit.parts for hit in hits)]
 
 
 class Hits(Sequence[Hit]):

@@ -135,6 +135,7 @@ def _found(asked: Asked, found: Found) -> dict[str, Any]:
         "generation": services().live.facts().generation,
         "seconds": round(found.seconds, 6),
         "next_offset": after if more else None,
+        "failed": list(found.failed),
         "hits": [_hit(hit, asked) for hit in found.hits],
     }
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from configs.errors import TandemError
-from indexer.schema import Document, Hit, Where
+from indexer.schema import Document, Hit, SignalName, Where
 from indexer.text import languages
+from retriever.hits import missing_signals
 from retriever.retriever import Retriever
 from webui.search_request import Asked
 
@@ -53,6 +54,8 @@ class Found:
     hits: list[Hit]  # best first
     more: bool
     seconds: float
+    failed: tuple[SignalName, ...] = ()
+    """Signals that could not answer; the hits are the others' alone."""
 
 
 class Live:
@@ -119,7 +122,9 @@ class Live:
         hits = self._retriever.search(
             asked.query, k=asked.k + 1, mode=asked.mode, where=where, offset=asked.offset
         )
-        return Found(hits[: asked.k], len(hits) > asked.k, time.perf_counter() - start)
+        failed = tuple(missing_signals(hits, asked.mode))
+        seconds = time.perf_counter() - start
+        return Found(hits[: asked.k], len(hits) > asked.k, seconds, failed)
 
     def document(self, document_id: str) -> Document | None:
         """A document by its id; None when the index has none."""

@@ -173,6 +173,7 @@ def _schemas(fields: dict[str, Json]) -> Json:
             generation=INTEGER,
             seconds=NUMBER,
             next_offset={"type": ["integer", "null"], "description": "Of the next page, if any."},
+            failed={**_list(TEXT), "description": "Signals that could not answer, if any."},
             hits=_list({"$ref": "#/components/schemas/Hit"}),
         ),
         "Hit": hit,
