@@ -91,8 +91,9 @@ def build(
 
             cluster = settings.elasticsearch
             report = build_in_cluster(
-                str(place), reading.documents, encoder, settings=cluster, **shared
-            )
+                str(place), reading.documents, encoder, settings=cluster, kinds=settings.fields,
+                **shared,
+            )  # fmt: skip
         else:
             device = settings.encoder.device
             report = build_index(
@@ -132,8 +133,9 @@ def add(
 
             cluster = settings.elasticsearch
             report = add_to_cluster(
-                str(place), reading.documents, encoder, settings=cluster, **shared
-            )
+                str(place), reading.documents, encoder, settings=cluster, kinds=settings.fields,
+                **shared,
+            )  # fmt: skip
         else:
             report = add_documents(
                 place, reading.documents, encoder, restart=restart, kinds=settings.fields, **shared

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from configs.errors import BackendError
 from configs.settings import ElasticsearchSettings
 from indexer.elastic.address import name_in
+from indexer.elastic.conditions import filters_of
 from indexer.elastic.connection import Cluster, connect, explained, refusal
 from indexer.elastic.mapping import Note, differences, language_field, note_in
 from indexer.elastic.requests import (
@@ -45,6 +46,7 @@ from indexer.schema import (
     CollectionFacts,
     Document,
     Encoder,
+    FieldKind,
     Index,
     Keys,
     Matrix,
@@ -55,9 +57,11 @@ from indexer.schema import (
     SignalName,
     Where,
 )
+from indexer.search.filters import check_condition
 from indexer.search.lexical import K1
 from indexer.search.query import prepared
-from indexer.text import languages
+from indexer.storage.columns import is_hashed
+from indexer.text import field_values, languages
 
 __all__ = ["ClusterIndex", "note_of", "resolved"]
 
@@ -220,9 +224,34 @@ class ClusterIndex:
         self._cluster.client.close()
 
     def check_where(self, where: Where | None) -> None:
-        """Raises ConfigError for a filter on a language nobody knows."""
+        """Raises ConfigError for a filter on a language nobody knows or a field that no document has."""
         if where is not None:
             languages.check(where.langs)
+            for condition in where.conditions():
+                check_condition(condition, self.fields)
+
+    # -- the documents' own fields -------------------------------------------------------------
+
+    @property
+    def fields(self) -> Mapping[str, FieldKind]:
+        """The fields that documents have, with their kinds."""
+        entries = self.note.fields.items()
+        return {name: entry.declared or field_values.kind_of(entry.seen) for name, entry in entries}
+
+    def field_counts(self, name: str) -> dict[str, int]:
+        """How many documents have each value of a field, most first; of the 10,000 most frequent ones."""
+        prefix = f"{name}="
+        literal = "".join(c if c.isalnum() else f"\\{c}" for c in prefix)
+        values = {"field": "field", "include": f"{literal}.*", "size": 10_000}
+        body = {
+            "size": 0,
+            "query": {"term": {"kind": "document"}},
+            "aggs": {"values": {"terms": values}},
+        }
+        buckets = self.answer(body)["aggregations"]["values"]["buckets"]
+        counts = {entry["key"].removeprefix(prefix): int(entry["doc_count"]) for entry in buckets}
+        found = {value: n for value, n in counts.items() if not is_hashed(value)}
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
     # -- searching -----------------------------------------------------------------------------
 
@@ -329,15 +358,16 @@ class ClusterIndex:
         self, query: Query, name: SignalName, size: int, where: Where | None
     ) -> dict[str, Any] | None:
         """One signal's search; None where there is nothing to look for."""
+        filters = filters_of(where, self.fields)
         if name == "dense":
             vector = query.vector
             return (
-                by_meaning(vector, size, self._cluster.settings.oversample, where)
+                by_meaning(vector, size, self._cluster.settings.oversample, filters)
                 if vector.any()
                 else None
             )
         langs = self._searched(query)
-        return by_words(query.terms, langs, size, where) if query.terms and langs else None
+        return by_words(query.terms, langs, size, filters) if query.terms and langs else None
 
     def _scoring(
         self, query: Query, name: SignalName, keys: Sequence[str]

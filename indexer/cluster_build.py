@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,20 +24,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import BackendError, DocumentError
+from configs.errors import BackendError, ConfigError, DocumentError
 from configs.settings import ElasticsearchSettings, LexicalSettings, PassageSettings
 from indexer.build import ChangeReport, Progress
 from indexer.cluster import ClusterIndex, resolved
 from indexer.elastic.address import name_in
 from indexer.elastic.bulk import Entry, deletion, entry, write
+from indexer.elastic.conditions import equal_terms, ordered_terms
 from indexer.elastic.connection import Cluster, connect, explained
 from indexer.elastic.mapping import Note, body, language_field, meta, note_in, with_languages
-from indexer.elastic.requests import document_key, field_term, passage_key
+from indexer.elastic.requests import document_key, passage_key
 from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
-from indexer.schema import Document, Encoder, Matrix
+from indexer.schema import Document, Encoder, FieldKind, Matrix
+from indexer.search.filters import nearest_field
 from indexer.storage.columns import values_of
-from indexer.storage.manifest import EncoderEntry
+from indexer.storage.manifest import EncoderEntry, FieldEntry
 from indexer.storage.store import content_hash
+from indexer.text import field_values
 from indexer.text.analysis import Analysis
 from indexer.text.passages import passage_texts
 from indexer.text.rejects import OnReject, Reject
@@ -63,6 +66,7 @@ def build_in_cluster(
     passage_prompt: str | None = None,
     passages: PassageSettings | None = None,
     lexical: LexicalSettings | None = None,
+    kinds: Mapping[str, FieldKind] | None = None,
     on_reject: OnReject | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
@@ -111,7 +115,10 @@ def build_in_cluster(
         raise DocumentError("no document could be used; nothing was indexed")
     background = writer.sample.background(encoder)
     finished = dataclasses.replace(
-        note, ready=True, encoder=dataclasses.replace(made_with, background=background)
+        note,
+        ready=True,
+        encoder=dataclasses.replace(made_with, background=background),
+        fields=_declared(writer.fields, kinds or {}),
     )
     _swap(cluster, name, index, finished, standing)
     return writer.report(start, _count(cluster, name, index), finished.generation)
@@ -123,6 +130,7 @@ def add_to_cluster(
     encoder: Encoder | None = None,
     *,
     settings: ElasticsearchSettings | None = None,
+    kinds: Mapping[str, FieldKind] | None = None,
     on_reject: OnReject | None = None,
     progress: Progress | None = None,
     workers: int = 0,
@@ -140,8 +148,9 @@ def add_to_cluster(
         )
         counts = writer.run(itertools.chain([first], stream), workers, known=True)
         note = base.note
-        if counts["added"] or counts["replaced"]:
-            note = _changed(base.cluster, base.name, base.index)
+        fields = _declared(writer.fields, kinds or {})
+        if counts["added"] or counts["replaced"] or fields != dict(note.fields):
+            note = _changed(base.cluster, base.name, base.index, fields)
         return writer.report(start, _count(base.cluster, base.name, base.index), note.generation)
 
 
@@ -171,6 +180,19 @@ def delete_from_cluster(
         seconds=time.perf_counter() - start,
         generation=note.generation,
     )
+
+
+def _declared(
+    fields: Mapping[str, FieldEntry], kinds: Mapping[str, FieldKind]
+) -> dict[str, FieldEntry]:
+    """The fields with the kinds that were declared. ConfigError for one of a field that nobody has."""
+    found = dict(fields)
+    for name, kind in kinds.items():
+        if name not in found:
+            known = dict.fromkeys(found)
+            raise ConfigError(f"no document has a field {name!r}; {nearest_field(name, known)}")
+        found[name] = dataclasses.replace(found[name], declared=field_values.check_kind(name, kind))
+    return found
 
 
 # -- indices and the alias -------------------------------------------------------------------------
@@ -265,12 +287,15 @@ def _swap(cluster: Cluster, name: str, index: str, note: Note, standing: str | N
             client.indices.delete(index=standing)
 
 
-def _changed(cluster: Cluster, name: str, index: str) -> Note:
+def _changed(
+    cluster: Cluster, name: str, index: str, fields: Mapping[str, FieldEntry] | None = None
+) -> Note:
     """Let what was written be seen, and count the change."""
     with explained(cluster, name):
         found = cluster.client.indices.get_mapping(index=index)[index]["mappings"]
         before = note_in(found, f"es://{name}")
-        note = dataclasses.replace(before, generation=before.generation + 1)
+        known = before.fields if fields is None else fields
+        note = dataclasses.replace(before, generation=before.generation + 1, fields=known)
         cluster.client.indices.refresh(index=index)
         cluster.client.indices.put_mapping(index=index, meta=meta(note))
     return note
@@ -340,6 +365,7 @@ class _Writer:
         self.counts: collections.Counter[str] = collections.Counter()
         self.documents = 0
         self.sample = _Sample()
+        self.fields: dict[str, FieldEntry] = dict(note.fields)
         self._languages: set[str] = set()
         self._before: dict[str, _Known] = {}
 
@@ -400,6 +426,8 @@ class _Writer:
                     continue
                 seen[document.id] = digest
                 good.append((document, digest))
+            for document, _ in good:
+                self._take_fields(document)
             there = (
                 _known(self.cluster, self.name, self.index, [d.id for d, _ in good])
                 if known
@@ -418,6 +446,13 @@ class _Writer:
                 self.progress(len(chunk) - len(batch))
             if batch:
                 yield batch
+
+    def _take_fields(self, document: Document) -> None:
+        for name, text in document.fields.items():
+            before = self.fields.get(name, FieldEntry())
+            seen = field_values.joined(before.seen, field_values.seen_in(values_of(text)))
+            if name not in self.fields or seen != before.seen:
+                self.fields[name] = dataclasses.replace(before, seen=seen)
 
     def _reject(self, document: Document, problem: str) -> None:
         self.counts["rejected"] += 1
@@ -453,11 +488,8 @@ class _Writer:
         shared = {
             "document": document.id,
             "lang": document.lang,
-            "field": [
-                field_term(name, value)
-                for name, text in document.fields.items()
-                for value in values_of(text)
-            ],
+            "field": equal_terms(document.fields),
+            "ordered": ordered_terms(document.fields),
         }
         passages = []
         for number, (span, analysis, vector) in enumerate(

@@ -1,6 +1,7 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from .address import is_address, name_in
 from .bulk import Entry, deletion, entry, write
+from .conditions import equal_terms, filters_of, ordered_terms
 from .connection import Cluster, connect, explained, refusal
 from .mapping import Note, body, differences, language_field, meta, note_in, with_languages
 from .requests import (
@@ -10,7 +11,6 @@ from .requests import (
     by_meaning,
     by_words,
     document_key,
-    field_term,
     found_in,
     frequencies,
     passage_key,
@@ -33,8 +33,9 @@ __all__ = [
     "differences",
     "document_key",
     "entry",
+    "equal_terms",
     "explained",
-    "field_term",
+    "filters_of",
     "found_in",
     "frequencies",
     "is_address",
@@ -42,6 +43,7 @@ __all__ = [
     "meta",
     "name_in",
     "note_in",
+    "ordered_terms",
     "passage_key",
     "refusal",
     "searched_languages",

@@ -14,7 +14,7 @@ from typing import Any
 
 from configs.errors import BackendError, TandemError
 from configs.settings import ElasticsearchSettings, PassageSettings, parse
-from indexer.storage.manifest import EncoderEntry
+from indexer.storage.manifest import EncoderEntry, FieldEntry
 
 __all__ = [
     "FORMAT",
@@ -42,6 +42,8 @@ class Note:
     """False while the build that makes it has not finished."""
     passages: PassageSettings = field(default_factory=PassageSettings)
     word_weight: float = 0.3
+    fields: Mapping[str, FieldEntry] = field(default_factory=dict)
+    """The documents' own fields."""
     generation: int = 1
     """Counts the changes, so that a reader sees that there was one."""
     format: int = FORMAT
@@ -77,7 +79,8 @@ def _properties(dim: int, vectors: str) -> dict[str, Any]:
         "key": keyword,  # the entry's own id, to settle ties by
         "document": keyword,  # the document's id
         "lang": keyword,
-        "field": keyword,  # "name=value" of each of the document's fields
+        "field": keyword,  # name=value of each of the document's own fields
+        "ordered": keyword,  # its numbers and dates, in their order
         "hash": {"type": "keyword", "index": False},
         "passages": {"type": "integer"},  # how many a document has
         "content": {"type": "object", "enabled": False},  # title, text, url; a passage's place

@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import ConfigError
 from indexer.elastic.mapping import language_field
-from indexer.schema import AllOf, AnyOf, Compare, Condition, Not, Term, Where
+from indexer.schema import Term
 
 __all__ = [
     "LARGEST",
+    "Filter",
     "Found",
     "Terms",
     "by_meaning",
     "by_words",
     "document_key",
-    "field_term",
     "found_in",
     "frequencies",
     "passage_key",
@@ -37,6 +36,8 @@ _WIDEST_KEY = 480  # bytes; Elasticsearch allows 512
 _FIELDS = ["key", "document", "lang"]
 
 Terms = Sequence[Term]
+Filter = Mapping[str, Any]
+"""A condition that holds or does not, and changes no score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,12 @@ def searched_languages(terms: Terms, langs: Collection[str], likely: Collection[
 
 
 def by_words(
-    terms: Terms, langs: Sequence[str], size: int, where: Where | None = None,
+    terms: Terms,
+    langs: Sequence[str],
+    size: int,
+    filters: Sequence[Filter] = (),
     keys: Sequence[str] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """BM25 over the words of these languages: the sum over the terms, each with its language's idf.
 
     A passage has words in one language's fields only, so the sum over all fields is that language's.
@@ -95,10 +99,10 @@ def by_words(
         for (stream, weight), words in groups.items()
         if weight > 0
     ]
-    filters = _filters(where, keys)
+    allowed = _with_keys(filters, keys)
     query: dict[str, Any] = {"bool": {"should": clauses, "minimum_should_match": 1}}
-    if filters:
-        query["bool"]["filter"] = filters
+    if allowed:
+        query["bool"]["filter"] = allowed
     return {
         "query": query,
         "sort": [{"_score": "desc"}, {"key": "asc"}],
@@ -111,7 +115,7 @@ def by_meaning(
     vector: NDArray[np.float32],
     size: int,
     oversample: float,
-    where: Where | None = None,
+    filters: Sequence[Filter] = (),
     keys: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The nearest vectors by exact cosine among the candidates of the quantised graph.
@@ -128,9 +132,9 @@ def by_meaning(
         "num_candidates": min(LARGEST, max(100, int(size * oversample))),
         "rescore_vector": {"oversample": oversample},
     }
-    filters = _filters(where, keys)
-    if filters:
-        knn["filter"] = filters
+    allowed = _with_keys(filters, keys)
+    if allowed:
+        knn["filter"] = allowed
     return {"knn": knn, "track_total_hits": False, **_page(size)}
 
 
@@ -143,40 +147,8 @@ def _page(size: int) -> dict[str, Any]:
     }
 
 
-def _filters(where: Where | None, keys: Sequence[str] | None) -> list[dict[str, Any]]:
-    filters: list[dict[str, Any]] = []
-    if keys is not None:
-        filters.append({"terms": {"key": list(keys)}})
-    if where is not None and where.langs:
-        filters.append({"terms": {"lang": sorted(where.langs)}})
-    if where is not None:
-        filters += [_condition(part) for part in where.conditions()]
-    return filters
-
-
-def _condition(condition: Condition) -> dict[str, Any]:
-    """A condition as a filter. Raises ConfigError for an order: entries hold names with values, as keywords."""
-    match condition:
-        case Compare("lang", "=", value):
-            return {"term": {"lang": value}}
-        case Compare(name, "=", value):
-            return {"term": {"field": field_term(name, value)}}
-        case Compare(name, op, value):
-            raise ConfigError(
-                f"{name}{op}{value}: an index in Elasticsearch compares fields by = and != only; an index folder "
-                "compares numbers and dates"
-            )
-        case Not(part):
-            return {"bool": {"must_not": [_condition(part)]}}
-        case AllOf(parts):
-            return {"bool": {"filter": [_condition(part) for part in parts]}}
-        case AnyOf(parts):
-            any_of = [_condition(part) for part in parts]
-            return {"bool": {"should": any_of, "minimum_should_match": 1}}
-
-
-def field_term(name: str, value: str) -> str:
-    return f"{name}={value}"[:1000]
+def _with_keys(filters: Sequence[Filter], keys: Sequence[str] | None) -> list[Filter]:
+    return [*filters, *([{"terms": {"key": list(keys)}}] if keys is not None else [])]
 
 
 # -- answers ---------------------------------------------------------------------------------------
