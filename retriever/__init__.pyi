@@ -1,4 +1,5 @@
 # What this package offers to the others; nothing else of it is imported from outside.
+from . import fields
 from .hits import Hits, missing_signals
 from .retriever import Retriever
 from .search_index import SearchIndex, build_index, open_index
@@ -9,6 +10,7 @@ __all__ = [
     "Retriever",
     "SearchIndex",
     "build_index",
+    "fields",
     "marks",
     "missing_signals",
     "open_index",

@@ -54,6 +54,7 @@ def info() -> Response:
             {"code": language.code, "name": language.name, "documents": language.documents}
             for language in facts.languages
         ],
+        fields=[{"name": field.name, "kind": field.kind} for field in facts.fields],
         limits={
             "k": shared.limits.max_k,
             "query": shared.limits.max_query,
@@ -114,8 +115,9 @@ def metrics() -> Response:
 
 def _answer(values: dict[str, object]) -> Response:
     shared = services()
-    known = [language.code for language in shared.live.facts().languages]
-    asked = read(values, shared.limits, known, strict=True)
+    facts = shared.live.facts()
+    known = [language.code for language in facts.languages]
+    asked = read(values, shared.limits, known, strict=True, kinds=facts.kinds)
     found = shared.live.search(asked)
     shared.metrics.count("tandem_searches_total", mode=asked.mode)
     if not found.hits and not asked.offset:
@@ -126,18 +128,23 @@ def _answer(values: dict[str, object]) -> Response:
 def _found(asked: Asked, found: Found) -> dict[str, Any]:
     after = asked.offset + asked.k
     more = found.more and after < services().limits.reach
-    return {
+    answer: dict[str, Any] = {
         "query": asked.query,
         "mode": asked.mode,
         "k": asked.k,
         "offset": asked.offset,
         "langs": list(asked.langs),
+        "where": asked.where,
+        "sort": asked.sort,
         "generation": services().live.facts().generation,
         "seconds": round(found.seconds, 6),
         "next_offset": after if more else None,
         "failed": list(found.failed),
         "hits": [_hit(hit, asked) for hit in found.hits],
     }
+    if asked.facets:
+        answer["facets"] = {name: dict(counts) for name, counts in found.facets.items()}
+    return answer
 
 
 def _hit(hit: Hit, asked: Asked) -> dict[str, Any]:
@@ -150,6 +157,7 @@ def _hit(hit: Hit, asked: Asked) -> dict[str, Any]:
         "lang": document.lang,
         "language": languages.name(document.lang),
         "score": hit.score,
+        "fields": dict(document.fields),
         "snippet": [{"text": text, "marked": marked} for text, marked in snippet(hit, asked.query)],
         "passage": {"number": passage.number, "start": passage.start, "end": passage.end},
     }

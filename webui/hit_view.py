@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from indexer.schema import Document, Hit
 from indexer.text import languages
+from retriever import fields
 from retriever.snippets import marks, snippet
 
 __all__ = [
@@ -29,6 +30,7 @@ SCORES = {"dense": "cosine", "lexical": "BM25"}
 PLACE = re.compile(r"(\d{1,9})-(\d{1,9})")
 HEADING = 80  # characters of a text that stand for a missing title
 TITLE = 200  # characters of a title among hits; a longer one would push the other hits away
+FIELDS = 8  # of a document, under its title
 SHOWN = 200_000  # characters of a document; more would stall a telephone
 
 
@@ -59,6 +61,7 @@ class HitView:
     direction: str
     at: str  # its passage in the document's text: "start-end"; empty when it is the whole
     segments: list[tuple[str, bool]]  # text, marked
+    fields: list[tuple[str, str]]  # name, value
     score: str
     parts: list[PartView]
     grade: str | None
@@ -80,6 +83,7 @@ def hit_view(hit: Hit, query: str, grade: str | None) -> HitView:
         direction=direction(document.lang),
         at=f"{hit.passage.start}-{hit.passage.end}" if _is_part(hit) else "",
         segments=snippet(hit, query),
+        fields=fields.shown(document)[:FIELDS],
         score=number(hit.score),
         parts=[
             PartView(

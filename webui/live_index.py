@@ -9,15 +9,16 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 
 from configs.errors import TandemError
-from indexer.schema import Document, Hit, SignalName, Where
+from indexer.schema import Collection, Document, Fielded, FieldKind, Hit, SignalName, Where
 from indexer.text import languages
 from retriever.hits import missing_signals
 from retriever.retriever import Retriever
+from webui.field_filter import FieldFacts
 from webui.search_request import Asked
 
 __all__ = ["Facts", "Found", "Language", "Live"]
@@ -25,6 +26,7 @@ __all__ = ["Facts", "Found", "Language", "Live"]
 log = logging.getLogger(__name__)
 
 EXAMPLES = 6
+VALUES = 200  # of a field, that the page offers
 LOOKED_AT = 300  # documents that examples are chosen among
 PROBED = 5.0  # seconds that an answer of `ready` holds
 
@@ -45,6 +47,11 @@ class Facts:
     passages: int
     encoder: str
     languages: tuple[Language, ...]  # most documents first; those in no known language are not here
+    fields: tuple[FieldFacts, ...] = ()
+
+    @property
+    def kinds(self) -> dict[str, FieldKind]:
+        return {field.name: field.kind for field in self.fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,18 @@ class Found:
     seconds: float
     failed: tuple[SignalName, ...] = ()
     """Signals that could not answer; the hits are the others' alone."""
+    facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+def _fields(collection: Collection) -> tuple[FieldFacts, ...]:
+    """The documents' own fields, with the values of those that are keywords."""
+    if not isinstance(collection, Fielded):
+        return ()
+    found = []
+    for name, kind in sorted(collection.fields.items()):
+        counts = collection.field_counts(name) if kind == "keyword" else {}
+        found.append(FieldFacts(name, kind, tuple(counts.items())[:VALUES]))
+    return tuple(found)
 
 
 class Live:
@@ -111,6 +130,7 @@ class Live:
                 languages=tuple(
                     Language(code, languages.name(code), n) for code, n in held if code and n
                 ),
+                fields=_fields(self._retriever.collection),
             )
             kept = self._facts = found, facts
         return kept[1]
@@ -118,13 +138,17 @@ class Live:
     def search(self, asked: Asked) -> Found:
         """One page of hits. Raises what the retriever raises."""
         start = time.perf_counter()
-        where = Where(langs=frozenset(asked.langs)) if asked.langs else None
+        where = Where(langs=frozenset(asked.langs), condition=asked.condition) or None
         hits = self._retriever.search(
-            asked.query, k=asked.k + 1, mode=asked.mode, where=where, offset=asked.offset
-        )
+            asked.query, k=asked.k + 1, mode=asked.mode, where=where, offset=asked.offset,
+            sort=asked.sort or None,
+        )  # fmt: skip
         failed = tuple(missing_signals(hits, asked.mode))
+        facets: Mapping[str, Mapping[str, int]] = {}
+        if asked.facets:
+            facets = self._retriever.facets(asked.query, asked.facets, asked.mode, where)
         seconds = time.perf_counter() - start
-        return Found(hits[: asked.k], len(hits) > asked.k, seconds, failed)
+        return Found(hits[: asked.k], len(hits) > asked.k, seconds, failed, facets)
 
     def document(self, document_id: str) -> Document | None:
         """A document by its id; None when the index has none."""

@@ -123,6 +123,23 @@ def _fields(limits: Limits) -> dict[str, Json]:
             "default": [],
             "description": "Only documents in these languages (ISO 639-1). Empty: all.",
         },
+        "where": {
+            "type": "string",
+            "maxLength": 10_000,
+            "default": "",
+            "description": "Only documents for which this holds: date>=1880 and newspaper=Zeit. See docs/fields.md.",
+        },
+        "sort": {
+            "type": "string",
+            "default": "",
+            "description": "Gives the best hits in the order of a field; descending after a minus.",
+        },
+        "facet": {
+            "type": "array",
+            "items": TEXT,
+            "default": [],
+            "description": "Fields whose values are counted among the best hits.",
+        },
         "explain": {
             "type": "boolean",
             "default": False,
@@ -148,6 +165,7 @@ def _schemas(fields: dict[str, Json]) -> Json:
         lang=TEXT,
         language=TEXT,
         score=NUMBER,
+        fields={"type": "object", "additionalProperties": TEXT},
         snippet=_list(_object(text=TEXT, marked={"type": "boolean"})),
         passage=_object(number=INTEGER, start=INTEGER, end=INTEGER),
     )
@@ -155,6 +173,25 @@ def _schemas(fields: dict[str, Json]) -> Json:
         "description": "By side, dense and lexical; only when explain was asked for.",
         "type": "object",
         "additionalProperties": part,
+    }
+    found = _object(
+        query=TEXT,
+        mode=TEXT,
+        k=INTEGER,
+        offset=INTEGER,
+        langs=_list(TEXT),
+        where=TEXT,
+        sort=TEXT,
+        generation=INTEGER,
+        seconds=NUMBER,
+        next_offset={"type": ["integer", "null"], "description": "Of the next page, if any."},
+        failed={**_list(TEXT), "description": "Signals that could not answer, if any."},
+        hits=_list({"$ref": "#/components/schemas/Hit"}),
+    )
+    found["properties"]["facets"] = {
+        "description": "By field, how many of the best hits have each value; only when facet was asked for.",
+        "type": "object",
+        "additionalProperties": {"type": "object", "additionalProperties": INTEGER},
     }
     language = _object(code=TEXT, name=TEXT, documents=INTEGER)
     return {
@@ -164,18 +201,7 @@ def _schemas(fields: dict[str, Json]) -> Json:
             "required": ["q"],
             "additionalProperties": False,
         },
-        "Found": _object(
-            query=TEXT,
-            mode=TEXT,
-            k=INTEGER,
-            offset=INTEGER,
-            langs=_list(TEXT),
-            generation=INTEGER,
-            seconds=NUMBER,
-            next_offset={"type": ["integer", "null"], "description": "Of the next page, if any."},
-            failed={**_list(TEXT), "description": "Signals that could not answer, if any."},
-            hits=_list({"$ref": "#/components/schemas/Hit"}),
-        ),
+        "Found": found,
         "Hit": hit,
         "Info": _object(
             generation=INTEGER,
@@ -183,6 +209,7 @@ def _schemas(fields: dict[str, Json]) -> Json:
             passages=INTEGER,
             encoder=TEXT,
             languages=_list(language),
+            fields=_list(_object(name=TEXT, kind={**TEXT, "enum": ["keyword", "number", "date"]})),
             limits=_object(k=INTEGER, query=INTEGER, reach=INTEGER),
         ),
         "Document": _object(

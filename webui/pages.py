@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import compare_digest
+from typing import cast
 from urllib.parse import urlsplit
 
 from flask import (
@@ -21,6 +22,7 @@ from werkzeug.exceptions import NotFound
 
 from configs.errors import TandemError
 from indexer.text import languages
+from webui.field_filter import Pairs, chosen, condition, controls
 from webui.hit_view import HitView, direction, excerpt, heading, hit_view, source
 from webui.judgments import GRADES
 from webui.live_index import Found
@@ -41,6 +43,10 @@ class Form:
     mode: str = ""
     langs: tuple[str, ...] = ()
     k: int = 0
+    where: str = ""
+    sort: str = ""
+    chosen: Pairs = ()
+    """Choices of fields, as `webui.field_filter` reads them."""
 
     def link(self, **changes: object) -> str:
         """The address of this search with some fields changed; defaults are left out."""
@@ -50,13 +56,23 @@ class Form:
             "mode": self.mode,
             "lang": self.langs,
             "k": self.k,
+            "where": self.where,
+            "sort": self.sort,
         }
+        for key, value in self.chosen:
+            values.setdefault(key, [])
+            cast("list[str]", values[key]).append(value)
         values |= changes
         defaults = {"mode": limits.mode, "k": limits.k, "offset": 0}
         kept = {
             name: value for name, value in values.items() if value and value != defaults.get(name)
         }
         return url_for("pages.search", **kept)  # type: ignore[arg-type]
+
+    def unfiltered(self) -> str:
+        """The address of this search without a filter on fields."""
+        bare = Form(self.query, self.mode, self.langs, self.k, sort=self.sort)
+        return bare.link()
 
 
 @pages.get("/")
@@ -66,14 +82,18 @@ def search() -> ResponseReturnValue:
     if "q" not in values:
         return _page(_form(values))
     limits = services().limits
-    known = [language.code for language in services().live.facts().languages]
+    facts = services().live.facts()
+    known = [language.code for language in facts.languages]
+    form = _form(values)
+    values["where"] = condition(form.where, form.chosen)
     try:
-        asked = read(values, limits, known, strict=False)
+        asked = read(values, limits, known, strict=False, kinds=facts.kinds)
         found = services().live.search(asked)
     except TandemError as error:
         return _problem(values, error)
     _count(asked, found)
-    return _page(Form(asked.query, asked.mode, asked.langs, asked.k), asked, found)
+    form = replace(form, query=asked.query, mode=asked.mode, langs=asked.langs, k=asked.k)
+    return _page(form, asked, found)
 
 
 def _form(values: dict[str, object]) -> Form:
@@ -83,6 +103,9 @@ def _form(values: dict[str, object]) -> Form:
         query=_text(values.get("q"))[: services().limits.max_query],
         mode=_text(values.get("mode")),
         langs=tuple(langs) if isinstance(langs, list) else (),
+        where=request.args.get("where", "").strip(),
+        sort=_text(values.get("sort")),
+        chosen=chosen(request.args.items(multi=True)),
     )
 
 
@@ -104,7 +127,7 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
         if found.more and after < shared.limits.reach:
             pager["next"] = form.link(offset=after)
     return render_template(
-        "search.html", form=form, asked=asked, found=found, hits=hits, pager=pager, **_common()
+        "search.html", form=form, asked=asked, found=found, hits=hits, pager=pager, **_common(form)
     )
 
 
@@ -116,11 +139,12 @@ def _problem(values: dict[str, object], error: TandemError) -> ResponseReturnVal
         if isinstance(error, Refused)
         else [str(error)]
     )
+    form = _form(values)
     page = render_template(
         "search.html",
-        form=_form(values),
+        form=form,
         problem={"title": TITLES[status], "messages": messages, "status": status},
-        **_common(),
+        **_common(form),
     )
     response = make_response(page, status)
     if status == 503:
@@ -128,10 +152,11 @@ def _problem(values: dict[str, object], error: TandemError) -> ResponseReturnVal
     return response
 
 
-def _common() -> dict[str, object]:
+def _common(form: Form) -> dict[str, object]:
     shared = services()
     return {
         "facts": shared.live.facts(),
+        "controls": controls(shared.live.facts().fields, form.chosen),
         "examples": shared.live.examples,
         "modes": MODES,
         "limits": shared.limits,

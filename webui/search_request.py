@@ -15,19 +15,23 @@ from typing import Literal
 
 from werkzeug.datastructures import MultiDict
 
-from configs.errors import TandemError
-from indexer.schema import Mode
+from configs.errors import ConfigError, TandemError
+from indexer.schema import Condition, FieldKind, Mode
+from indexer.search.filters import check_condition, nearest_field
+from indexer.text.conditions import parse_condition
 
 __all__ = ["FIELDS", "MODES", "Asked", "Limits", "Problem", "Refused", "from_query_string", "read"]
 
-Field = Literal["q", "mode", "k", "offset", "lang", "explain"]
+Field = Literal["q", "mode", "k", "offset", "lang", "where", "sort", "facet", "explain"]
 
 MODES: dict[Mode, str] = {
     "hybrid": "Words and meaning",
     "dense": "Meaning",
     "lexical": "Words",
 }
-FIELDS: tuple[Field, ...] = ("q", "mode", "k", "offset", "lang", "explain")
+FIELDS: tuple[Field, ...] = (
+    "q", "mode", "k", "offset", "lang", "where", "sort", "facet", "explain",
+)  # fmt: skip
 WHOLE = re.compile(r"-?\d{1,11}")
 REPORTED = 10  # values of one kind that a message names; a request may hold a hundred thousand
 FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -71,6 +75,12 @@ class Asked:
     offset: int
     langs: tuple[str, ...]
     explain: bool
+    where: str = ""
+    condition: Condition | None = None
+    """`where`, parsed."""
+    sort: str = ""
+    facets: tuple[str, ...] = ()
+    """Fields whose values are counted."""
 
 
 def from_query_string(args: MultiDict[str, str]) -> dict[str, object]:
@@ -78,6 +88,8 @@ def from_query_string(args: MultiDict[str, str]) -> dict[str, object]:
     values: dict[str, object] = {key: args[key] for key in args}
     if "lang" in args:
         values["lang"] = [code for code in args.getlist("lang") if code]
+    if "facet" in args:
+        values["facet"] = [name for name in args.getlist("facet") if name]
     for name in ("k", "offset"):
         text = args.get(name, "").strip()
         if text == "":
@@ -86,15 +98,21 @@ def from_query_string(args: MultiDict[str, str]) -> dict[str, object]:
             values[name] = int(text)
     if "explain" in args:
         values["explain"] = FLAGS.get(args["explain"].lower(), args["explain"])
-    if not args.get("mode"):
-        values.pop("mode", None)
+    for name in ("mode", "where", "sort"):
+        if not args.get(name):
+            values.pop(name, None)
     return values
 
 
 def read(
-    values: Mapping[str, object], limits: Limits, languages: Collection[str], strict: bool
+    values: Mapping[str, object],
+    limits: Limits,
+    languages: Collection[str],
+    strict: bool,
+    kinds: Mapping[str, FieldKind] | None = None,
 ) -> Asked:
-    """`values` as a search. `strict` (the API) also refuses fields that nobody knows.
+    """`values` as a search. `strict` (the API) also refuses fields that nobody knows. `kinds` are those of
+    the documents' own fields.
 
     Raises Refused with every problem.
     """
@@ -107,12 +125,37 @@ def read(
     k = _integer("k", values.get("k", limits.k), 1, limits.max_k, problems)
     offset = _integer("offset", values.get("offset", 0), 0, limits.reach - 1, problems)
     langs = _languages(values.get("lang", []), languages, problems)
+    kinds = kinds or {}
+    where = values.get("where", "")
+    condition = _condition(where, kinds, problems)
+    sort = values.get("sort", "")
+    names = (
+        [sort.removeprefix("-") if sort not in kinds else sort]
+        if sort and isinstance(sort, str)
+        else []
+    )
+    if not isinstance(sort, str):
+        problems.append(Problem("sort_invalid", "sort", "sort must be the name of a field."))
+    facets = values.get("facet", [])
+    facets = [facets] if isinstance(facets, str) else facets
+    if not isinstance(facets, list) or not all(isinstance(name, str) for name in facets):
+        problems.append(
+            Problem("facet_invalid", "facet", "facet must be a field or a list of them.")
+        )
+        facets = []
+    for field, name in [("sort", name) for name in names] + [("facet", name) for name in facets]:
+        if name not in kinds:
+            message = f"No document has a field {shown(name)}; {nearest_field(name[:100], kinds)}."
+            problems.append(Problem(f"{field}_unknown", field, message))
     explain = values.get("explain", False)
     if not isinstance(explain, bool):
         problems.append(Problem("explain_invalid", "explain", "explain must be true or false."))
     if problems:
         raise Refused(problems)
-    return Asked(query, mode, min(k, limits.reach - offset), offset, langs, explain is True)
+    return Asked(
+        query, mode, min(k, limits.reach - offset), offset, langs, explain is True,
+        str(where), condition, str(sort), tuple(dict.fromkeys(facets[:REPORTED])),
+    )  # fmt: skip
 
 
 def _unknown_field(name: str) -> Problem:
@@ -144,6 +187,24 @@ def _query(value: object, limits: Limits, problems: list[Problem]) -> str:
         # lone surrogates (JSON's "\ud800") are no text: nothing could encode or print them
         return value.strip().encode("utf-8", "replace").decode("utf-8")
     return ""
+
+
+def _condition(
+    value: object, kinds: Mapping[str, FieldKind], problems: list[Problem]
+) -> Condition | None:
+    if not isinstance(value, str):
+        message = "where must be a condition, for example date>=1880 and newspaper=Zeit."
+        problems.append(Problem("where_invalid", "where", message))
+        return None
+    if not value.strip():
+        return None
+    try:
+        condition = parse_condition(value, "where")
+        check_condition(condition, kinds)
+    except ConfigError as error:
+        problems.append(Problem("where_invalid", "where", f"{error}."))
+        return None
+    return condition
 
 
 def _mode(value: object, problems: list[Problem]) -> Mode:
