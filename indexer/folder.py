@@ -350,11 +350,16 @@ class IndexFolder:
 def field_kinds(manifest: Manifest, store: Store) -> dict[str, FieldKind]:
     """The kinds of the fields that documents have: as declared, else as their values are."""
     kinds: dict[str, FieldKind] = {}
-    for name in store.fields():
-        entry = manifest.fields.get(name)
-        if entry is None:  # of an older version
-            entry = FieldEntry(seen=field_values.seen_in(store.column(name).values))
-        kinds[name] = entry.declared or field_values.kind_of(entry.seen)
+    for spellings in store.spellings().values():
+        seen: field_values.Seen = ""
+        declared: list[FieldKind] = []
+        for name in spellings:
+            entry = manifest.fields.get(name)
+            if entry is None:  # of an older version
+                entry = FieldEntry(field_values.seen_in(store.column(name).values))
+            seen = field_values.joined(seen, entry.seen)
+            declared += [entry.declared] if entry.declared else []
+        kinds[spellings[0]] = declared[0] if declared else field_values.kind_of(seen)
     return kinds
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from configs.errors import ConfigError
 from indexer.schema import Document, FieldKind, Hit
-from indexer.search.filters import nearest_field
+from indexer.search.filters import named, nearest_field
 from indexer.storage.columns import values_of
 from indexer.text import field_values
 
@@ -18,10 +18,18 @@ __all__ = ["check_field", "counted", "shown", "sorted_hits"]
 _SHORT = 80  # characters of a value that is shown beside a title
 
 
-def check_field(name: str, kinds: Mapping[str, FieldKind]) -> None:
-    """Raises ConfigError for a field that no document has, with the nearest that one has."""
-    if name not in kinds:
+def check_field(name: str, kinds: Mapping[str, FieldKind]) -> FieldKind:
+    """The field's kind. Raises ConfigError for one that no document has, with the nearest that one has."""
+    kind = named(name, kinds)
+    if kind is None:
         raise ConfigError(f"no document has a field {name!r}; {nearest_field(name, kinds)}")
+    return kind
+
+
+def _values(document: Document, name: str) -> list[str]:
+    """A document's values of a field, whatever the case of its name."""
+    found = [t for n, t in document.fields.items() if n.casefold() == name.casefold()]
+    return [value for text in found for value in values_of(text)]
 
 
 def sorted_hits(hits: Sequence[Hit], by: str, kinds: Mapping[str, FieldKind]) -> list[Hit]:
@@ -32,8 +40,8 @@ def sorted_hits(hits: Sequence[Hit], by: str, kinds: Mapping[str, FieldKind]) ->
     """
     descending = by.startswith("-") and by not in kinds
     name = by[1:] if descending else by
-    check_field(name, kinds)
-    keys = [_key(hit.document, name, kinds[name], descending) for hit in hits]
+    kind = check_field(name, kinds)
+    keys = [_key(hit.document, name, kind, descending) for hit in hits]
     known = [place for place, key in enumerate(keys) if key is not None]
     known.sort(key=lambda place: keys[place], reverse=descending)
     if descending:  # reversing a stable sort turns equal ones round as well
@@ -45,7 +53,7 @@ def sorted_hits(hits: Sequence[Hit], by: str, kinds: Mapping[str, FieldKind]) ->
 def _key(document: Document, name: str, kind: FieldKind, largest: bool) -> Any:
     """What a document is sorted by; None when it has no value of the field's kind."""
     found: list[Any] = []
-    for value in values_of(document.fields.get(name, "")):
+    for value in _values(document, name):
         if kind == "number":
             number = field_values.number(value)
             found += [] if number is None else [number]
@@ -63,8 +71,7 @@ def counted(documents: Iterable[Document], name: str) -> dict[str, int]:
     """How many of the documents have each value of a field, most first."""
     counts: Counter[str] = Counter()
     for document in documents:
-        if name in document.fields:
-            counts.update(set(values_of(document.fields[name])))
+        counts.update(set(_values(document, name)))
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 

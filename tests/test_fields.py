@@ -98,7 +98,7 @@ def test_a_condition_means_what_it_says_for_every_signal(
 @pytest.mark.parametrize(
     ("condition", "problem"),
     [
-        ("Date>1880", "no document has a field 'Date'; did you mean date?"),
+        ("Dates>1880", "no document has a field 'Dates'; did you mean date?"),
         ("papre=Zeit", "did you mean paper?"),
         ("zzz=1", "they have: date, paper, price, tags"),
         ("price>cheap", "price is a number, and 'cheap' is none"),
@@ -151,8 +151,9 @@ def test_kinds_are_those_of_all_values() -> None:
         "number", "date", "number", "number", "keyword", "keyword", "keyword",
     ]  # fmt: skip
     assert joined(seen_in(["1880"]), seen_in(["1880-05"])) == "date"
-    assert [number(text) for text in ("1", "-.5", "1e3", "1,5", "nan", "1e999", "٣")] == [
-        1.0, -0.5, 1000.0, None, None, None, 3.0,
+    texts = ["1", "-.5", "1e3", "1,5", "3,50", "1,234.5", "1.234,50", "1,2345", "nan", "1e999", "٣"]
+    assert [number(text) for text in texts] == [
+        1.0, -0.5, 1000.0, 1.5, 3.5, 1234.5, 1234.5, None, None, None, 3.0,
     ]  # fmt: skip
     day = 86_400
     assert date_span("1970") == (0, 365 * day)
@@ -341,6 +342,20 @@ def test_hits_are_sorted_by_a_field_and_counted(index: Path) -> None:
     where = Where(condition=parse_condition("price>0"))
     assert retriever.facets("bridge", ["paper"], where=where)["paper"]["Zeit"] == 1
     assert IndexFolder.open(index, HashEncoder()).field_counts("tags") == {"river": 2, "road": 1}
+
+
+def test_names_that_differ_in_case_are_one_field(tmp_path: Path) -> None:
+    spelled = [("a", "Date", "1880"), ("b", "date", "1881-05"), ("c", "DATE", "1879-01-01")]
+    documents = [
+        Document(i, "bridge", lang="en", fields={name: value}) for i, name, value in spelled
+    ]
+    build_index(tmp_path / "ix", documents[:1], HashEncoder(), model="hash")
+    add_documents(tmp_path / "ix", documents[1:], HashEncoder())
+    retriever = Retriever.open(tmp_path / "ix", device="cpu")
+    assert IndexFolder.open(tmp_path / "ix", HashEncoder()).fields == {"DATE": "date"}
+    assert found(tmp_path / "ix", "dAtE>=1880") == "ab"
+    assert [hit.document.id for hit in retriever.search("bridge", sort="date")] == ["c", "a", "b"]
+    assert len(retriever.facets("bridge", ["date"])["date"]) == 3
 
 
 def test_equal_values_keep_the_order_of_relevance(tmp_path: Path) -> None:

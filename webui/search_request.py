@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 
 from configs.errors import ConfigError, TandemError
 from indexer.schema import Condition, FieldKind, Mode
-from indexer.search.filters import check_condition, nearest_field
+from indexer.search.filters import check_condition, named, nearest_field
 from indexer.text.conditions import parse_condition
 
 __all__ = ["FIELDS", "MODES", "Asked", "Limits", "Problem", "Refused", "from_query_string", "read"]
@@ -130,7 +130,7 @@ def read(
     condition = _condition(where, kinds, problems)
     sort = values.get("sort", "")
     names = (
-        [sort.removeprefix("-") if sort not in kinds else sort]
+        [sort.removeprefix("-") if named(str(sort), kinds) is None else sort]
         if sort and isinstance(sort, str)
         else []
     )
@@ -144,7 +144,7 @@ def read(
         )
         facets = []
     for field, name in [("sort", name) for name in names] + [("facet", name) for name in facets]:
-        if name not in kinds:
+        if named(name, kinds) is None:
             message = f"No document has a field {shown(name)}; {nearest_field(name[:100], kinds)}."
             problems.append(Problem(f"{field}_unknown", field, message))
     explain = values.get("explain", False)

@@ -17,7 +17,7 @@ from indexer.storage.store import Store
 from indexer.text import field_values, languages
 from indexer.text.conditions import comparisons
 
-__all__ = ["Allowed", "RowFilters", "check_condition", "nearest_field"]
+__all__ = ["Allowed", "RowFilters", "check_condition", "named", "nearest_field"]
 
 _REMEMBERED = 64  # filters whose rows are kept
 
@@ -91,7 +91,7 @@ class RowFilters:
         if compare.field == "lang":
             return self._in_languages([compare.value])
         column = self._store.column(compare.field)
-        kind = self._kinds().get(compare.field, "keyword")
+        kind = named(compare.field, self._kinds()) or "keyword"
         good = _good_values(column, compare, kind)
         documents = np.zeros(int(self._store.document_bases[-1]), np.bool_)
         documents[column.documents[good[column.codes]]] = True
@@ -140,9 +140,9 @@ def check_condition(condition: Condition, kinds: Mapping[str, FieldKind]) -> Non
             if compare.op != "=":
                 raise ConfigError(f"lang{compare.op}{value}: a language can only be = or !=")
             continue
-        if name not in kinds:
+        kind = named(name, kinds)
+        if kind is None:
             raise ConfigError(f"no document has a field {name!r}; {nearest_field(name, kinds)}")
-        kind = kinds[name]
         if kind == "keyword" and compare.op != "=":
             raise ConfigError(
                 f"{name}{compare.op}{value}: {name} is a keyword, which can only be = or !=; where its values are "
@@ -156,6 +156,15 @@ def check_condition(condition: Condition, kinds: Mapping[str, FieldKind]) -> Non
             raise ConfigError(
                 f"{name}{compare.op}{value}: {name} is a date, and {value!r} is none; write 1880, 1880-05 or 1880-05-01"
             )
+
+
+def named(name: str, kinds: Mapping[str, FieldKind]) -> FieldKind | None:
+    """The kind of a field, whatever the case of its name; None when no document has it."""
+    if name in kinds:
+        return kinds[name]
+    return next(
+        (kind for known, kind in kinds.items() if known.casefold() == name.casefold()), None
+    )
 
 
 def nearest_field(name: str, kinds: Mapping[str, object]) -> str:

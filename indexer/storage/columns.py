@@ -68,7 +68,7 @@ def stored(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field: a (document, value) pair a place, ascending by document."""
+    """One field: a (document, value) pair a place; in a segment ascending by document."""
 
     documents: NDArray[np.int32]
     codes: NDArray[np.int32]
@@ -78,7 +78,7 @@ class Column:
 
 
 def joined(columns: Sequence[Column]) -> Column:
-    """The columns of documents that follow one another, as one."""
+    """Several columns as one, in this order: those of documents that follow one another stay ascending."""
     if len(columns) == 1:
         return columns[0]
     values: dict[str, int] = {}

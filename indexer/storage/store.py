@@ -184,6 +184,7 @@ class Store:
         self.deleted = deleted
         self._lock = threading.Lock()
         self._fields: dict[str, Column] = {}
+        self._spellings: dict[str, list[str]] | None = None
         self.databases: list[sqlite3.Connection] = []
         self._closing = weakref.finalize(self, _close, self.databases)
         blocks = [
@@ -315,27 +316,46 @@ class Store:
     # -- the documents' own fields -------------------------------------------------------------
 
     def fields(self) -> list[str]:
-        """The fields that documents have, sorted; deleted ones count until `compact`."""
-        return sorted({name for s in range(len(self.databases)) for name in self._names(s)})
+        """The fields that documents have, sorted; deleted ones count until `compact`.
+
+        Names that differ in case alone are one field, by the first spelling.
+        """
+        return sorted(spellings[0] for spellings in self.spellings().values())
+
+    def spellings(self) -> dict[str, list[str]]:
+        """Casefolded name of a field -> how documents write it, sorted."""
+        with self._lock:
+            known = self._spellings
+        if known is None:
+            names = {name for s in range(len(self.databases)) for name in self._names(s)}
+            known = {}
+            for name in sorted(names):
+                known.setdefault(name.casefold(), []).append(name)
+            self._spellings = known
+        return known
 
     def _names(self, segment: int) -> list[str]:
         with self._reading(segment) as database:
             return column_names(database)
 
     def column(self, name: str) -> Column:
-        """One field of every document; kept once it was read. Empty where nobody has it."""
+        """One field of every document, whatever the case of its name; kept once it was read.
+
+        Empty where nobody has it.
+        """
+        name = name.casefold()
         with self._lock:
             if name in self._fields:
                 return self._fields[name]
+        spellings = self.spellings().get(name, [])
         counts = np.diff(self.document_bases).tolist()
-        writer: list[Column] = []
+        parts: list[Column] = []
         for segment, documents in enumerate(counts):
             with self._reading(segment) as database:
-                found = read_columns(database, documents, [name]).get(name)
-            if found is not None:
-                base = np.int32(self.document_bases[segment])
-                writer.append(Column(found.documents + base, found.codes, found.values))
-        column = joined(writer)
+                found = read_columns(database, documents, spellings)
+            base = np.int32(self.document_bases[segment])
+            parts += [Column(c.documents + base, c.codes, c.values) for c in found.values()]
+        column = joined(parts)
         with self._lock:
             self._fields[name] = column
         return column

@@ -33,6 +33,8 @@ Seen = Literal["", "year", "number", "date", "keyword"]
 """What all values of a field are that were seen so far: `year` may still become number or date."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")  # 1,234.50
+_COMMA = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d{1,2}")  # 3,50 and 1.234,50
 _YEAR = re.compile(r"[12]\d{3}")
 _ISO = re.compile(
     r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?)?)?"
@@ -42,8 +44,13 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def number(text: str) -> float | None:
-    """A decimal number; None for what is none."""
-    if not _NUMBER.fullmatch(text.strip()):
+    """A decimal number, also as spreadsheets write it: 1,234.5 and 3,50; None for what is none."""
+    text = text.strip()
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
+    elif _COMMA.fullmatch(text):
+        text = text.replace(".", "").replace(",", ".")
+    if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
     return value if math.isfinite(value) else None

@@ -42,7 +42,17 @@ TEXT_NAMES = (
     "fulltext", "passage_text", "document_text", "plain_text", "article", "segment", "chunk", "summary",
     "description", "doc", "document", "texte", "texto", "testo", "tekst",
 )  # fmt: skip
-TITLE_NAMES = ("title", "headline", "heading", "titel", "titre", "título", "titulo", "titolo")
+TITLE_NAMES = (
+    "title",
+    "headline",
+    "heading",
+    "titel",
+    "titre",
+    "título",
+    "titulo",
+    "titolo",
+    "name",
+)
 URL_NAMES = ("url", "link")
 LANG_NAMES = ("lang", "language")
 NESTED = ("fields", "metadata", "meta")
