@@ -57,11 +57,11 @@ from indexer.schema import (
     SignalName,
     Where,
 )
-from indexer.search.filters import check_condition
+from indexer.search.filters import check_condition, kinds_of
 from indexer.search.lexical import K1
 from indexer.search.query import prepared
 from indexer.storage.columns import is_hashed
-from indexer.text import field_values, languages
+from indexer.text import languages
 
 __all__ = ["ClusterIndex", "note_of", "resolved"]
 
@@ -235,12 +235,11 @@ class ClusterIndex:
     @property
     def fields(self) -> Mapping[str, FieldKind]:
         """The fields that documents have, with their kinds."""
-        entries = self.note.fields.items()
-        return {name: entry.declared or field_values.kind_of(entry.seen) for name, entry in entries}
+        return kinds_of(self.note.fields)
 
     def field_counts(self, name: str) -> dict[str, int]:
         """How many documents have each value of a field, most first; of the 10,000 most frequent ones."""
-        prefix = f"{name}="
+        prefix = f"{name.casefold()}="
         literal = "".join(c if c.isalnum() else f"\\{c}" for c in prefix)
         values = {"field": "field", "include": f"{literal}.*", "size": 10_000}
         body = {

@@ -56,7 +56,7 @@ from indexer.schema import (
 )
 from indexer.search.bm25 import RankBM25Index
 from indexer.search.dense import DenseIndex
-from indexer.search.filters import RowFilters, check_condition
+from indexer.search.filters import RowFilters, check_condition, kinds_of
 from indexer.search.lexical import LexicalIndex
 from indexer.search.pool import pool_of, pools
 from indexer.search.query import prepared
@@ -349,18 +349,12 @@ class IndexFolder:
 
 def field_kinds(manifest: Manifest, store: Store) -> dict[str, FieldKind]:
     """The kinds of the fields that documents have: as declared, else as their values are."""
-    kinds: dict[str, FieldKind] = {}
-    for spellings in store.spellings().values():
-        seen: field_values.Seen = ""
-        declared: list[FieldKind] = []
-        for name in spellings:
-            entry = manifest.fields.get(name)
-            if entry is None:  # of an older version
-                entry = FieldEntry(field_values.seen_in(store.column(name).values))
-            seen = field_values.joined(seen, entry.seen)
-            declared += [entry.declared] if entry.declared else []
-        kinds[spellings[0]] = declared[0] if declared else field_values.kind_of(seen)
-    return kinds
+    entries = dict(manifest.fields)
+    names = [name for spellings in store.spellings().values() for name in spellings]
+    for name in names:
+        if name not in entries:  # of an older version
+            entries[name] = FieldEntry(field_values.seen_in(store.column(name).values))
+    return kinds_of({name: entries[name] for name in names})
 
 
 def open_store(path: Path, manifest: Manifest) -> Store:

@@ -47,11 +47,11 @@ def ordered_terms(fields: Mapping[str, str]) -> list[str]:
 
 
 def _equal(name: str, value: str) -> str:
-    return f"{name[:_LONGEST]}={value}"
+    return f"{name.casefold()[:_LONGEST]}={value}"
 
 
 def _prefix(kind: str, name: str) -> str:
-    return f"{kind}{name[:_LONGEST]}{_BETWEEN}"
+    return f"{kind}{name.casefold()[:_LONGEST]}{_BETWEEN}"
 
 
 def _key(number: float) -> str:
@@ -71,7 +71,8 @@ def filters_of(where: Where | None, kinds: Mapping[str, FieldKind]) -> list[dict
 def _filter(condition: Condition, kinds: Mapping[str, FieldKind]) -> dict[str, Any]:
     match condition:
         case Compare():
-            return _compared(condition, kinds.get(condition.field, "keyword"))
+            folded = {name.casefold(): kind for name, kind in kinds.items()}
+            return _compared(condition, folded.get(condition.field.casefold(), "keyword"))
         case Not(part):
             return {"bool": {"must_not": [_filter(part, kinds)]}}
         case AllOf(parts):

@@ -1,7 +1,7 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from .bm25 import RankBM25Index
 from .dense import DenseIndex, choose_factory, gpus, read_ann, write_ann
-from .filters import RowFilters, check_condition, named, nearest_field
+from .filters import RowFilters, check_condition, kinds_of, named, nearest_field
 from .lexical import K1, LexicalIndex, LexicalWriter
 from .pool import pool_of, pools
 from .query import prepared
@@ -16,6 +16,7 @@ __all__ = [
     "check_condition",
     "choose_factory",
     "gpus",
+    "kinds_of",
     "named",
     "nearest_field",
     "pool_of",

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from configs.errors import ConfigError
 from indexer.schema import AllOf, AnyOf, Compare, Condition, FieldKind, Not, Where
 from indexer.storage.columns import Column, stored
+from indexer.storage.manifest import FieldEntry
 from indexer.storage.store import Store
 from indexer.text import field_values, languages
 from indexer.text.conditions import comparisons
 
-__all__ = ["Allowed", "RowFilters", "check_condition", "named", "nearest_field"]
+__all__ = ["Allowed", "RowFilters", "check_condition", "kinds_of", "named", "nearest_field"]
 
 _REMEMBERED = 64  # filters whose rows are kept
 
@@ -156,6 +157,24 @@ def check_condition(condition: Condition, kinds: Mapping[str, FieldKind]) -> Non
             raise ConfigError(
                 f"{name}{compare.op}{value}: {name} is a date, and {value!r} is none; write 1880, 1880-05 or 1880-05-01"
             )
+
+
+def kinds_of(entries: Mapping[str, FieldEntry]) -> dict[str, FieldKind]:
+    """The kinds of fields: as declared, else as their values are.
+
+    Names that differ in case alone are one field, by the first of their spellings in order.
+    """
+    spelled: dict[str, list[str]] = {}
+    for name in sorted(entries):
+        spelled.setdefault(name.casefold(), []).append(name)
+    kinds: dict[str, FieldKind] = {}
+    for names in spelled.values():
+        seen: field_values.Seen = ""
+        for name in names:
+            seen = field_values.joined(seen, entries[name].seen)
+        declared = [kind for name in names if (kind := entries[name].declared) is not None]
+        kinds[names[0]] = declared[0] if declared else field_values.kind_of(seen)
+    return kinds
 
 
 def named(name: str, kinds: Mapping[str, FieldKind]) -> FieldKind | None:
