@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from indexer.build import ChangeReport
     from indexer.encoders.opening import open_encoder
     from indexer.schema import Document, Encoder, Hit, Part, Passage, Where
+    from indexer.text.records import Columns
     from indexer.text.sources import ReadOptions
     from retriever.hits import Hits
     from retriever.search_index import SearchIndex
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BackendError",
     "ChangeReport",
+    "Columns",
     "ConfigError",
     "Document",
     "DocumentError",
@@ -69,6 +71,7 @@ __all__ = [
 
 # name of the API -> (module, its name there); imported when it is first used
 API = {
+    "Columns": ("indexer.text.records", "Columns"),
     "Document": ("indexer.schema", "Document"),
     "Encoder": ("indexer.schema", "Encoder"),
     "Hit": ("indexer.schema", "Hit"),

@@ -587,7 +587,7 @@ class _Writer:
             self.languages[lang] += 1
             for analysis in itertools.islice(analyses, len(spans)):
                 if self.lexical is not None:
-                    self.lexical.add(row, document.id, lang, document.fields, analysis)
+                    self.lexical.add(row, document.id, lang, analysis)
                 row += 1
         self.documents += len(entries)
         segment.add(entries)

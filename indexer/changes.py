@@ -49,6 +49,8 @@ class Change:
     """What was set aside, a line for each file."""
     rejects_file: Path
     """Where that lies; only where something was set aside."""
+    unsearched: Sequence[str] = ()
+    """Fields that hold running text and are not searched."""
 
 
 def build(
@@ -249,7 +251,8 @@ class _Reading:
         """The change that `report` tells of. Writes the file of what was set aside."""
         self.rejects.save()
         report = dataclasses.replace(report, rejected=self.rejects.count)
-        return Change(report, self.notes.lines(), self.rejects.lines(), self.rejects.path)
+        notes, rejects = self.notes, self.rejects
+        return Change(report, notes.lines(), rejects.lines(), rejects.path, notes.unsearched)
 
 
 @contextlib.contextmanager
@@ -273,7 +276,7 @@ def _reading(
             paths, rejects, done if size else None, options=read, notes=notes
         )
         if records:
-            documents = _documents(records, rejects, read.columns)
+            documents = _documents(records, rejects, read.columns, notes.own)
         documents = itertools.chain(before or (), documents)
         yield _Reading(documents, rejects, notes, None if size else done)
 
@@ -299,10 +302,9 @@ def _paths_or_records(sources: Sources) -> tuple[list[str], Iterable[Record]]:
 
 
 def _documents(
-    records: Iterable[Record], on_reject: OnReject, columns: Columns
+    records: Iterable[Record], on_reject: OnReject, columns: Columns, own: OwnFields
 ) -> Iterator[Document]:
     """Documents as they are, mappings as documents; places count from 1."""
-    own = OwnFields()
     for number, record in enumerate(records, 1):
         place = f"document {number:,}"
         if isinstance(record, Document):

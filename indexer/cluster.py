@@ -237,11 +237,11 @@ class ClusterIndex:
         """The fields that documents have, with their kinds."""
         return kinds_of(self.note.fields)
 
-    def field_counts(self, name: str) -> dict[str, int]:
+    def field_counts(self, name: str, most: int = 10_000) -> dict[str, int]:
         """How many documents have each value of a field, most first; of the 10,000 most frequent ones."""
         prefix = f"{name.casefold()}="
         literal = "".join(c if c.isalnum() else f"\\{c}" for c in prefix)
-        values = {"field": "field", "include": f"{literal}.*", "size": 10_000}
+        values = {"field": "field", "include": f"{literal}.*", "size": min(most, 10_000)}
         body = {
             "size": 0,
             "query": {"term": {"kind": "document"}},

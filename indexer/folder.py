@@ -270,15 +270,22 @@ class IndexFolder:
         """The fields that documents have, with their kinds."""
         return self._kinds()
 
-    def field_counts(self, name: str) -> dict[str, int]:
-        """How many live documents have each value of a field, most first."""
+    def field_counts(self, name: str, most: int = 10_000) -> dict[str, int]:
+        """How many live documents have each value of a field, of the `most` frequent ones, most first."""
         column = self.store.column(name)
         live = np.zeros(int(self.store.document_bases[-1]), np.bool_)
         live[self.store.passages["document"][~self.store.deleted]] = True
         counts = np.bincount(column.codes[live[column.documents]], minlength=len(column.values))
-        pairs = zip(column.values, counts.tolist(), strict=True)
-        found = {value: n for value, n in pairs if n and not is_hashed(value)}
-        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+        frequent = np.argsort(-counts, kind="stable")
+        found: dict[str, int] = {}
+        least = 0
+        # all that are as frequent as the last one are looked at: ties are settled by value
+        for code in frequent.tolist():
+            if not counts[code] or (len(found) >= most and counts[code] < least):
+                break
+            if not is_hashed(column.values[code]):
+                found[column.values[code]] = least = int(counts[code])
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
 
     def pools(
         self,

@@ -231,8 +231,8 @@ class Fielded(Protocol):
     @property
     def fields(self) -> Mapping[str, FieldKind]: ...
 
-    def field_counts(self, name: str) -> Mapping[str, int]:
-        """How many documents have each value of a field, most first."""
+    def field_counts(self, name: str, most: int = 10_000) -> Mapping[str, int]:
+        """How many documents have each value of a field, of the `most` frequent ones, most first."""
         ...
 
 

@@ -6,7 +6,7 @@ import collections
 import hashlib
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from configs.errors import IndexFolderError, TandemError
 from indexer.folder import open_store
 from indexer.schema import Document
 from indexer.search.lexical import LexicalIndex
+from indexer.storage.columns import stored, values_of
 from indexer.storage.manifest import Manifest, read_manifest, refuse_links
 from indexer.storage.store import NO_ARRAY, Store, document_of, load_array, open_database
 
@@ -81,11 +82,14 @@ def _disagreements(path: Path, manifest: Manifest) -> Iterator[str]:
 
 def _store_problems(manifest: Manifest, store: Store) -> Iterator[str]:
     languages = collections.Counter[str]()
+    values = collections.Counter[str]()  # of fields
     covered = 0  # rows of live documents; each document's follow those of the one before
     try:
         for document, _, row, count in store.live():
             languages[document.lang] += 1
             covered += count
+            for name, text in document.fields.items():
+                values[name.casefold()] += len({stored(value) for value in values_of(text)})
             mine = store.passages[row : row + count]
             if not _belongs(mine, document, count) or store.deleted[row : row + count].any():
                 yield f"the passages of {document.id!r} are not those of its text"
@@ -94,6 +98,7 @@ def _store_problems(manifest: Manifest, store: Store) -> Iterator[str]:
         yield f"documents.sqlite: {error}"
         return
     live = int((~store.deleted).sum())
+    yield from _field_problems(store, values)
     said = {
         "passages": (manifest.passages, live),
         "documents": (manifest.documents, languages.total()),
@@ -113,6 +118,19 @@ def _store_problems(manifest: Manifest, store: Store) -> Iterator[str]:
         if wrong.any():
             yield f"vectors.f32: row {start + int(wrong.argmax()):,} is not of unit length"
             return
+
+
+def _field_problems(store: Store, values: Mapping[str, int]) -> Iterator[str]:
+    """Where the columns of fields are not those of the documents; by the number of their values."""
+    alive = np.zeros(int(store.document_bases[-1]), np.bool_)
+    alive[store.passages["document"][~store.deleted]] = True
+    try:
+        for name in store.fields():
+            found = int(alive[store.column(name).documents].sum())
+            if found != values[name.casefold()]:
+                yield f"documents.sqlite: the column of the field {name!r} has {found:,} values, the documents {values[name.casefold()]:,}"
+    except IndexFolderError as error:
+        yield f"documents.sqlite: {error}"
 
 
 def _belongs(passages: NDArray[np.void], document: Document, count: int) -> bool:

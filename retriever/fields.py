@@ -13,7 +13,7 @@ from indexer.search.filters import named, nearest_field
 from indexer.storage.columns import values_of
 from indexer.text import field_values
 
-__all__ = ["check_field", "counted", "shown", "sorted_hits"]
+__all__ = ["check_field", "counted", "lines", "shown", "sorted_hits"]
 
 _SHORT = 80  # characters of a value that is shown beside a title
 
@@ -75,7 +75,12 @@ def counted(documents: Iterable[Document], name: str) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
+def lines(document: Document) -> list[tuple[str, str]]:
+    """A document's fields with their values, lists with commas."""
+    return [(name, ", ".join(values_of(text))) for name, text in document.fields.items()]
+
+
 def shown(document: Document) -> list[tuple[str, str]]:
-    """The fields that are short enough to stand beside a title, lists with commas."""
-    pairs = [(name, ", ".join(values_of(text))) for name, text in document.fields.items()]
+    """The fields that are short enough to stand beside a title."""
+    pairs = lines(document)
     return [(name, text) for name, text in pairs if len(text) <= _SHORT and "\n" not in text]

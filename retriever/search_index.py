@@ -304,7 +304,14 @@ def _bar(progress: Progress) -> Bar:
 
 
 def _warn(change: Change) -> None:
-    """A warning where something was set aside: the caller asked for the rest."""
+    """A warning where something was set aside, and where text will not be found: nobody asked for that."""
+    if change.unsearched:
+        names = ", ".join(map(repr, change.unsearched))
+        warnings.warn(
+            f"text that is not searched stands in the fields {names}; search it with "
+            f"read=ReadOptions(columns=Columns(texts=(...,)))",
+            stacklevel=3,
+        )
     if change.report.rejected:
         shown = "; ".join(change.rejects[:3])
         warnings.warn(

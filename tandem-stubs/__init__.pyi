@@ -15,6 +15,7 @@ from configs.settings import Settings
 from indexer.build import ChangeReport
 from indexer.encoders.opening import open_encoder
 from indexer.schema import Document, Encoder, Hit, Part, Passage, Where
+from indexer.text.records import Columns
 from indexer.text.sources import ReadOptions
 from retriever.hits import Hits
 from retriever.search_index import SearchIndex
@@ -24,6 +25,7 @@ from retriever.search_index import open_index as open
 __all__ = [
     "BackendError",
     "ChangeReport",
+    "Columns",
     "ConfigError",
     "Document",
     "DocumentError",

@@ -90,6 +90,15 @@ def test_files_and_folders_are_sources_as_documents_are(tmp_path: Path) -> None:
     assert len(tandem.build(generated, tmp_path / "3", encoder=HashEncoder(32))) == 3
 
 
+def test_text_that_is_not_searched_is_a_warning_that_names_its_field(tmp_path: Path) -> None:
+    record = {"id": "a", "title": "Bridge", "remark": "it will be closed until spring comes again"}
+    with pytest.warns(UserWarning, match=r"not searched stands in the fields 'remark'; .*Columns"):
+        tandem.build([record], tmp_path / "a", "hash", progress=False).close()
+    read = tandem.ReadOptions(columns=tandem.Columns(texts=("remark",)))
+    with tandem.build([record], tmp_path / "b", "hash", progress=False, read=read) as index:
+        assert index.search("spring", mode="lexical")[0].document.text == record["remark"]
+
+
 def test_what_cannot_be_used_is_a_warning_or_with_strict_an_error(tmp_path: Path) -> None:
     bad: list[Any] = [{"id": "good", "text": "words"}, {"id": "empty"}, "oops", {"text": "no id"}]
     with pytest.warns(

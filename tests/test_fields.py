@@ -24,6 +24,7 @@ from indexer.storage.columns import values_of
 from indexer.storage.manifest import checksum, read_manifest
 from indexer.text.conditions import parse_condition
 from indexer.text.field_values import date_span, joined, kind_of, number, seen_in
+from indexer.verify import verify
 from retriever.retriever import Retriever
 
 PAPERS = [
@@ -315,6 +316,16 @@ def test_damaged_columns_are_told(tmp_path: Path, statement: str) -> None:
     changed(tmp_path, statement)
     with pytest.raises(IndexFolderError, match="the index is damaged: segment 1 of 1"):
         found(tmp_path, "paper=Zeit")
+    assert any("documents.sqlite: the index is damaged" in problem for problem in verify(tmp_path))
+
+
+def test_columns_that_are_not_those_of_the_documents_are_told(tmp_path: Path) -> None:
+    build_index(tmp_path, papers(), HashEncoder(), model="hash")
+    assert verify(tmp_path) == []
+    changed(tmp_path, "UPDATE documents SET fields = '{\"price\": \"1\"}' WHERE id = 'e'")
+    assert verify(tmp_path) == [
+        "documents.sqlite: the column of the field 'price' has 4 values, the documents 5"
+    ]
 
 
 def test_hits_are_sorted_by_a_field_and_counted(index: Path) -> None:

@@ -192,7 +192,7 @@ def test_the_connections_of_a_store_are_closed_with_it(
 def test_the_words_of_a_build_are_one_segment(tmp_path: Path) -> None:
     writer = LexicalWriter(tmp_path / "words")  # each thread would leave one of its own
     for row in range(2000):
-        writer.add(row, str(row), "en", {}, Analysis(f"word w{row}", f"word w{row}"))
+        writer.add(row, str(row), "en", Analysis(f"word w{row}", f"word w{row}"))
     writer.finish()
     index = LexicalIndex(tmp_path / "words")
     assert len(index) == 2000 and len(list((tmp_path / "words").glob("*.idx"))) == 1

@@ -72,8 +72,8 @@ def _fields(collection: Collection) -> tuple[FieldFacts, ...]:
         return ()
     found = []
     for name, kind in sorted(collection.fields.items()):
-        counts = collection.field_counts(name) if kind == "keyword" else {}
-        found.append(FieldFacts(name, kind, tuple(counts.items())[:VALUES]))
+        counts = collection.field_counts(name, VALUES) if kind == "keyword" else {}
+        found.append(FieldFacts(name, kind, tuple(counts.items())))
     return tuple(found)
 
 

@@ -22,6 +22,7 @@ from werkzeug.exceptions import NotFound
 
 from configs.errors import TandemError
 from indexer.text import languages
+from retriever import fields
 from webui.field_filter import Pairs, chosen, condition, controls
 from webui.hit_view import HitView, direction, excerpt, heading, hit_view, source
 from webui.judgments import GRADES
@@ -184,6 +185,7 @@ def document() -> str:
     return render_template(
         "document.html",
         document=found,
+        fields=fields.lines(found),
         heading=heading(found),
         language=languages.name(found.lang),
         source=source(found.url),

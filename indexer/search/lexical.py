@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ def _schema() -> Any:
     builder.add_integer_field("row", stored=False, indexed=True, fast=True)
     builder.add_text_field("document", stored=False, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("lang", stored=False, tokenizer_name="raw", index_option="basic")
+    # older versions filtered by it; a commit's folder goes on with the files, and so the schema, of the one before
     builder.add_text_field("field", stored=False, tokenizer_name="raw", index_option="basic")
     for stream in ("words", "stems"):
         builder.add_text_field(
@@ -89,14 +90,10 @@ class LexicalWriter:
         self._writer = self._index.writer(heap_size=_HEAP * threads, num_threads=threads)
         self.folder = folder
 
-    def add(
-        self, row: int, document: str, lang: str, fields: Mapping[str, str], analysis: Analysis
-    ) -> None:
+    def add(self, row: int, document: str, lang: str, analysis: Analysis) -> None:
         entry = self._tantivy.Document(row=row, document=document, lang=lang)
         entry.add_text("words", analysis.words)
         entry.add_text("stems", analysis.stems)
-        for name, value in fields.items():
-            entry.add_text("field", f"{name}={value}"[:1000])
         self._writer.add_document(entry)
 
     def delete(self, document: str) -> None:

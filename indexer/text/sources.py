@@ -81,6 +81,11 @@ class ReadNotes:
     """Tables whose rows have their numbers for ids."""
     passed_over: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def unsearched(self) -> list[str]:
+        """Fields that hold running text beside the text that is searched, those of most documents first."""
+        return sorted(self.own.running, key=lambda name: (-self.own.running[name], name))
+
     def lines(self) -> list[str]:
         """One sentence for each thing to know."""
         found = [
@@ -93,7 +98,7 @@ class ReadNotes:
                 f"{_some(self.numbered)}; name the column with --id-field"
             )
         if self.own.running:
-            names = sorted(self.own.running, key=lambda name: (-self.own.running[name], name))
+            names = self.unsearched
             found.append(
                 f"text that is not searched stands in the field{_s(names)} {_some(names, 10)}: "
                 f"search it with {' '.join(f'--text-field {name!r}' if ' ' in name else f'--text-field {name}' for name in names[:3])}"
