@@ -31,7 +31,7 @@ from indexer.cluster import ClusterIndex, resolved
 from indexer.elastic.address import name_in
 from indexer.elastic.bulk import Entry, deletion, entry, write
 from indexer.elastic.conditions import equal_terms, ordered_terms
-from indexer.elastic.connection import Cluster, connect, explained
+from indexer.elastic.connection import Cluster, connect, explained, refusal
 from indexer.elastic.mapping import Note, body, language_field, meta, note_in, with_languages
 from indexer.elastic.requests import document_key, passage_key
 from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
@@ -105,6 +105,8 @@ def build_in_cluster(
         raise DocumentError("no document could be used; nothing was indexed")
     index = _unfinished(cluster, name, note, restart, standing)
     resumed = index is not None
+    if index is not None:
+        _await(cluster, name, index)
     if index is None:
         index = _create(cluster, name, note)
     writer = _Writer(cluster, name, index, note, encoder, on_reject, progress)
@@ -256,6 +258,14 @@ def _different(before: Note, now: Note) -> list[str]:
     return [f"{key} was {was}, is {is_}" for key, (was, is_) in pairs.items() if was != is_]
 
 
+def _await(cluster: Cluster, name: str, index: str) -> None:
+    """Wait a while for every primary shard: after a restart they come back one by one."""
+    with explained(cluster, name):
+        cluster.client.options(request_timeout=2 * cluster.settings.timeout).cluster.health(
+            index=index, wait_for_status="yellow", timeout=f"{int(cluster.settings.timeout)}s"
+        )
+
+
 def _create(cluster: Cluster, name: str, note: Note) -> str:
     """A new index NAME-number, which the alias does not lead to yet."""
     with explained(cluster, name):
@@ -275,9 +285,8 @@ def _swap(cluster: Cluster, name: str, index: str, note: Note, standing: str | N
     with explained(cluster, name):
         client.indices.put_mapping(index=index, meta=meta(note))
         client.indices.refresh(index=index)
-        client.cluster.health(
-            index=index, wait_for_status="yellow", timeout=f"{int(cluster.settings.timeout)}s"
-        )
+    _await(cluster, name, index)
+    with explained(cluster, name):
         actions: list[dict[str, Any]] = [{"add": {"index": index, "alias": name}}]
         if standing is not None:
             actions.append({"remove": {"index": standing, "alias": name}})
@@ -324,6 +333,9 @@ def _known(cluster: Cluster, name: str, index: str, ids: Sequence[str]) -> dict[
                 index=index, ids=[document_key(id_) for id_ in part], source=["hash", "passages"]
             )
         for id_, hit in zip(part, answer["docs"], strict=True):
+            if "error" in hit:  # its shard is away: that is not to say that the document is new
+                kind, reason = hit["error"].get("type", ""), hit["error"].get("reason", "")
+                raise BackendError(refusal(cluster, name, 503, str(kind), str(reason)[:300]))
             if hit.get("found"):
                 found[id_] = _Known(hit["_source"]["hash"], int(hit["_source"]["passages"]))
     return found
