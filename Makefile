@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo serve test check docs stress bench elasticsearch clean
+.PHONY: demo demo-es serve test check docs stress bench elasticsearch clean
 
 demo: .venv/base  ## build the bundled collection's index, and search it across languages
 	$(BIN)/python -m demo
+
+demo-es: .venv/elastic  ## the same in Elasticsearch: a node fetched and started, or the one in TANDEM_ES_HOSTS
+	$(BIN)/python -m demo.in_elasticsearch
 
 serve: .venv/base  ## open the page over the demo index
 	$(BIN)/tandem serve -i demo.index
@@ -37,6 +40,10 @@ elasticsearch: .venv/base  ## fetch the official Elasticsearch builds that the t
 
 .venv/base: .venv/made setup.cfg constraints.txt
 	$(PIP) --editable .
+	touch $@
+
+.venv/elastic: .venv/base
+	$(PIP) --editable '.[elastic]'
 	touch $@
 
 # torch comes first and pinned: an unpinned one pulls several GB of CUDA
