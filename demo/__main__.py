@@ -14,7 +14,7 @@ from configs.errors import TandemError
 from demo.searches import documents, show
 from indexer.build import add_documents, build_index
 from indexer.encoders.opening import open_encoder
-from indexer.folder import read_manifest
+from indexer.storage.manifest import read_manifest
 from retriever.retriever import Retriever
 
 INDEX = Path("demo.index")

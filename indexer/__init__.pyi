@@ -5,7 +5,7 @@ from .cluster import ClusterIndex
 from .cluster_verify import cluster_info
 from .collections import encoder_of, open_collection
 from .disk_cache import derived, tensors
-from .folder import IndexFolder, read_manifest
+from .folder import IndexFolder
 from .schema import (
     AllOf,
     AnyOf,
@@ -85,7 +85,6 @@ __all__ = [
     "limit",
     "open_collection",
     "principal_axes",
-    "read_manifest",
     "tensors",
     "translation_accuracy",
     "unit_rows",

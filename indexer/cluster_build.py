@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.settings import ElasticsearchSettings, LexicalSettings, PassageSettings
-from indexer.build import ChangeReport, Progress
+from indexer.build import ChangeReport
+from indexer.calibration import SAMPLE, background, first_words
 from indexer.cluster import ClusterIndex, resolved
 from indexer.elastic.address import name_in
 from indexer.elastic.bulk import Entry, deletion, entry, write
@@ -34,25 +35,20 @@ from indexer.elastic.conditions import equal_terms, ordered_terms
 from indexer.elastic.connection import Cluster, connect, explained, refusal
 from indexer.elastic.mapping import Note, body, language_field, meta, note_in, with_languages
 from indexer.elastic.requests import document_key, passage_key
-from indexer.prepare import Hashed, Prepared, Task, divided, in_workers, prepare
+from indexer.incoming import Incoming, Progress
+from indexer.prepare import BATCH, Hashed, Prepared, prepared_batches, vectors_of
 from indexer.schema import Document, Encoder, FieldKind, Matrix
 from indexer.search.filters import nearest_field
 from indexer.storage.columns import values_of
 from indexer.storage.manifest import EncoderEntry, FieldEntry
-from indexer.storage.store import content_hash
 from indexer.text import field_values
 from indexer.text.analysis import Analysis
-from indexer.text.passages import passage_texts
 from indexer.text.rejects import OnReject, Reject
-from indexer.text.sources import check_document
 
 __all__ = ["add_to_cluster", "build_in_cluster", "delete_from_cluster"]
 
-BATCH = 1024  # documents prepared and encoded at a time
-_WORTH_WORKERS = 4 * BATCH
 _RETIRED = 3.0  # seconds that a replaced index still answers
 _WRITERS = 3  # batches that are being written at a time
-_SAMPLE, _ASKED, _WORDS = 1000, 128, 8  # passages, pseudo-queries and their words: see _background
 
 
 def build_in_cluster(
@@ -319,7 +315,7 @@ def _count(cluster: Cluster, name: str, index: str) -> int:
 class _Known:
     """A document that is in the index already."""
 
-    hash: str
+    hash: bytes
     passages: int
 
 
@@ -337,7 +333,9 @@ def _known(cluster: Cluster, name: str, index: str, ids: Sequence[str]) -> dict[
                 kind, reason = hit["error"].get("type", ""), hit["error"].get("reason", "")
                 raise BackendError(refusal(cluster, name, 503, str(kind), str(reason)[:300]))
             if hit.get("found"):
-                found[id_] = _Known(hit["_source"]["hash"], int(hit["_source"]["passages"]))
+                found[id_] = _Known(
+                    bytes.fromhex(hit["_source"]["hash"]), int(hit["_source"]["passages"])
+                )
     return found
 
 
@@ -373,24 +371,28 @@ class _Writer:
         self.note = note
         self.encoder = encoder
         self.on_reject = on_reject
+        self.incoming = Incoming(on_reject, progress)
+        self.counts = self.incoming.counts
         self.progress = progress or (lambda done: None)
-        self.counts: collections.Counter[str] = collections.Counter()
         self.documents = 0
         self.sample = _Sample()
         self.fields: dict[str, FieldEntry] = dict(note.fields)
         self._languages: set[str] = set()
         self._before: dict[str, _Known] = {}
+        self._may_be_known = True
 
     def run(
         self, documents: Iterable[Document], workers: int, known: bool
     ) -> collections.Counter[str]:
         """Write them all. `known`: some may be in the index already."""
-        task = _task(self.note.passages, self.encoder, workers)
-        batches = self._new(documents, known)
+        self._may_be_known = known
+        batches = self.incoming.batches(documents, self._find, self._before.__setitem__)
         writing: set[Future[list[tuple[_Whole, str]]]] = set()
         with ThreadPoolExecutor(_WRITERS, "tandem-bulk") as pool:
             try:
-                for batch, prepared in _prepared(batches, task, workers, self.encoder):
+                for batch, prepared in prepared_batches(
+                    batches, self.note.passages, self.encoder, workers
+                ):
                     whole = self._entries(batch, prepared)
                     while len(writing) >= _WRITERS:
                         done, writing = wait(writing, return_when=FIRST_COMPLETED)
@@ -417,47 +419,13 @@ class _Writer:
             generation=generation,
         )
 
-    def _new(self, documents: Iterable[Document], known: bool) -> Iterator[list[Hashed]]:
-        """Batches of documents to write: valid, not seen before, not the same as in the index."""
-        seen: dict[str, bytes] = {}
-        stream = iter(documents)
-        while chunk := list(itertools.islice(stream, BATCH)):
-            good = []
-            for document in chunk:
-                digest = content_hash(document)
-                problem = check_document(document)
-                if problem is None and document.id in seen:
-                    if seen[document.id] == digest:
-                        self.counts["repeated"] += 1
-                        continue
-                    problem = (
-                        f"the id {document.id!r} came before with other content; the first is kept"
-                    )
-                if problem is not None:
-                    self._reject(document, problem)
-                    continue
-                seen[document.id] = digest
-                good.append((document, digest))
-            for document, _ in good:
-                self._take_fields(document)
-            there = (
-                _known(self.cluster, self.name, self.index, [d.id for d, _ in good])
-                if known
-                else {}
-            )
-            batch = []
-            for document, digest in good:
-                before = there.get(document.id)
-                if before is not None and before.hash == digest.hex():
-                    self.counts["unchanged"] += 1
-                    continue
-                if before is not None:
-                    self._before[document.id] = before
-                batch.append((document, digest))
-            if len(batch) < len(chunk):
-                self.progress(len(chunk) - len(batch))
-            if batch:
-                yield batch
+    def _find(self, documents: Sequence[Document]) -> dict[str, _Known]:
+        """Those of these documents that are in the index already; the fields of all of them are noted."""
+        for document in documents:
+            self._take_fields(document)
+        if not self._may_be_known:
+            return {}
+        return _known(self.cluster, self.name, self.index, [document.id for document in documents])
 
     def _take_fields(self, document: Document) -> None:
         for name, text in document.fields.items():
@@ -473,7 +441,7 @@ class _Writer:
 
     def _entries(self, batch: Sequence[Hashed], prepared: Prepared) -> list[_Whole]:
         """The entries of a batch; its passages are encoded here unless a worker did it."""
-        vectors = self._encoded(batch, prepared)
+        vectors = vectors_of(batch, prepared, self.encoder)
         self._know_languages(set(prepared.langs))
         analyses = iter(prepared.analyses)
         whole = []
@@ -540,20 +508,6 @@ class _Writer:
         leftovers = [deletion(passage_key(document.id, number)) for number in left]
         return _Whole(document, entry(key, own), passages, leftovers)
 
-    def _encoded(self, batch: Sequence[Hashed], prepared: Prepared) -> Matrix:
-        if prepared.vectors is not None and not prepared.left:
-            return prepared.vectors
-        texts = [
-            text
-            for (document, _), spans in zip(batch, prepared.spans, strict=True)
-            for text in passage_texts(document.title, document.text, spans)
-        ]
-        if prepared.vectors is None:
-            return self.encoder.encode(texts, kind="passage")
-        left = list(prepared.left)
-        prepared.vectors[left] = self.encoder.encode([texts[i] for i in left], kind="passage")
-        return prepared.vectors
-
     def _know_languages(self, langs: set[str]) -> None:
         """A language's words have fields of their own, which the mapping must name before the first entry."""
         fresh = langs - self._languages
@@ -588,10 +542,10 @@ class _Writer:
         for future in done:
             for one, reason in future.result():
                 if reason:
+                    known = one.document.id in self._before
+                    self.counts["replaced" if known else "added"] -= 1
                     self._reject(one.document, f"Elasticsearch refused it: {reason}")
                     continue
-                known = one.document.id in self._before
-                self.counts["replaced" if known else "added"] += 1
                 self.counts["passages"] += len(one.passages)
                 self.documents += 1
 
@@ -611,46 +565,14 @@ class _Sample:
         self.documents += 1
         for (start, _), vector in zip(spans, vectors, strict=True):
             self.seen += 1
-            place = self.seen - 1 if self.seen <= _SAMPLE else int(self.chance.integers(self.seen))
-            if place >= _SAMPLE:
-                continue
-            query = " ".join(document.text[start : start + 200].split()[:_WORDS])[:60]
-            self.kept[place : place + 1] = [(query, self.documents, vector.copy())]
+            place = self.seen - 1 if self.seen <= SAMPLE else int(self.chance.integers(self.seen))
+            if place < SAMPLE:
+                words = first_words(document.text, start)
+                self.kept[place : place + 1] = [(words, self.documents, vector.copy())]
 
     def background(self, encoder: Encoder) -> float:
         """The mean cosine of queries and passages that have nothing to do with each other."""
-        if len(self.kept) < 2:
+        if not self.kept:
             return 0.0
         queries, numbers, vectors = zip(*self.kept, strict=True)
-        asked = encoder.encode(list(queries[:_ASKED]), kind="query")
-        products = asked @ np.stack(vectors).T  # (asked, sample)
-        of = np.array(numbers)
-        found = products[of[: len(asked), None] != of[None, :]]
-        return round(max(0.0, float(found.mean())), 4) if len(found) else 0.0
-
-
-# -- documents to passages, in this process or in workers ------------------------------------------
-
-
-def _task(settings: PassageSettings, encoder: Encoder, workers: int) -> Task:
-    from indexer.encoders.static_encoder import StaticEncoder
-
-    model = encoder.folder if workers > 0 and isinstance(encoder, StaticEncoder) else None
-    share = max(1, BATCH // (workers + 1))
-    return Task(settings.size, settings.overlap, model, encoder.fingerprint, share)
-
-
-def _prepared(
-    batches: Iterator[list[Hashed]], task: Task, workers: int, encoder: Encoder
-) -> Iterator[tuple[list[Hashed], Prepared]]:
-    """Each batch with what was made of it; by worker processes when there is enough to do."""
-    limited = encoder if encoder.max_tokens is not None else None
-    enough = 0 if workers < 1 or limited is not None else _WORTH_WORKERS // BATCH
-    ahead = list(itertools.islice(batches, enough))
-    stream = itertools.chain(ahead, batches)
-    if not enough or len(ahead) < enough:
-        for batch in stream:
-            texts = [(document.title, document.text, document.lang) for document, _ in batch]
-            yield batch, prepare(texts, task, limited)
-        return
-    yield from in_workers(divided(stream, task), task, workers, lambda: True)
+        return background(queries, np.array(numbers), np.stack(vectors), encoder)

@@ -1,4 +1,4 @@
-"""An index folder: one commit of it opened for reading, and the steps that make the next commit.
+"""An index folder: one commit of it opened for reading.
 
     manifest.json            the commit: what there is, with every file's size and SHA-256
     segment-N/               documents, passages, vectors that commit N added (indexer.storage.store)
@@ -9,27 +9,17 @@
     rejects.jsonl            input that the last build or add set aside
     lock, lock.json          held by the one writer; who that is
 
-A commit is the renaming of manifest.json; every other file has a name of its own commit and is complete
-and on disk before that. Whatever no manifest names is a leftover, and the next writer removes it.
+How a commit comes about is in `indexer.storage.commit` and `indexer.commit_writer`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
 import functools
-import getpass
 import hashlib
 import json
-import os
-import re
-import shutil
-import socket
 import sqlite3
 import stat
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -61,12 +51,10 @@ from indexer.search.lexical import LexicalIndex
 from indexer.search.pool import pool_of, pools
 from indexer.search.query import prepared
 from indexer.storage.columns import is_hashed
+from indexer.storage.commit import file_hash
 from indexer.storage.manifest import (
-    MANIFEST,
     FieldEntry,
-    FileEntry,
     Manifest,
-    checksum,
     forbidden,
     read_manifest,
     refuse_links,
@@ -77,25 +65,7 @@ from indexer.text.analysis import ANALYSIS, analyse
 from indexer.text.passages import passage_texts
 from indexer.threads import faiss
 
-__all__ = [
-    "IndexFolder",
-    "Manifest",
-    "commit",
-    "locked",
-    "note_on_words",
-    "reached",
-    "read_manifest",
-    "sweep",
-]
-
-_KEPT = {MANIFEST, "lock", "lock.json", "rejects.jsonl", "journal"}
-
-
-def reached(point: str) -> None:
-    """A place between two steps of a commit. Does nothing; the tests that kill a writer hook in here."""
-
-
-# -- reading ---------------------------------------------------------------------------------------
+__all__ = ["IndexFolder", "note_on_words", "open_store"]
 
 
 class IndexFolder:
@@ -195,7 +165,7 @@ class IndexFolder:
             store = open_store(path, manifest)
             kinds = functools.cache(lambda: field_kinds(manifest, store))
             filters = RowFilters(store, kinds)
-            dense = DenseIndex(
+            dense = DenseIndex.open(
                 store,
                 manifest.dense_index.factory,
                 path / file if file else None,
@@ -370,7 +340,7 @@ def open_store(path: Path, manifest: Manifest) -> Store:
     deleted = np.array(load_array(path / manifest.deletions, np.dtype(np.bool_), rows))
     folders = [path / segment.folder for segment in manifest.segments]
     counts = [(segment.documents, segment.passages) for segment in manifest.segments]
-    return Store(folders, counts, manifest.encoder.dim, deleted)
+    return Store.open(folders, counts, manifest.encoder.dim, deleted)
 
 
 def _refuse_changed(path: Path, name: str, manifest: Manifest) -> None:
@@ -379,7 +349,7 @@ def _refuse_changed(path: Path, name: str, manifest: Manifest) -> None:
     Only FAISS's file is read whole to be opened: it trusts every number in it, and a wrong one ends the
     process or takes all memory, where the others raise an error. 74 MB take 0.04 s.
     """
-    if _hash(path / name) != manifest.files[name].sha256:
+    if file_hash(path / name) != manifest.files[name].sha256:
         raise IndexFolderError(
             f"{path / name}: damaged: not as it was written; see: tandem index verify {path}"
         )
@@ -399,7 +369,7 @@ def note_on_words(path: Path, manifest: Manifest) -> str:
 
 def _open_lexical(path: Path, manifest: Manifest, store: Store, filters: RowFilters) -> Index:
     if manifest.lexical.backend == "tantivy":
-        return LexicalIndex(path / manifest.lexical_folder, filters)
+        return LexicalIndex.open(path / manifest.lexical_folder, filters)
 
     def analysed() -> Iterator[tuple[int, Any]]:
         for document, _, row, count in store.live():
@@ -407,199 +377,4 @@ def _open_lexical(path: Path, manifest: Manifest, store: Store, filters: RowFilt
             for i, text in enumerate(passage_texts(document.title, document.text, spans)):
                 yield row + i, analyse(text, document.lang)
 
-    return RankBM25Index(analysed(), filters)
-
-
-# -- writing ---------------------------------------------------------------------------------------
-
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-_FOREIGN = re.compile(  # the same from SQLite, tantivy and FAISS
-    rf"disk is full|disk I/O|readonly database|os error ({'|'.join(map(str, _NO_ROOM))})\b|"
-    rf"index writer was killed|{'|'.join(re.escape(os.strerror(code)) for code in _NO_ROOM)}"
-)
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """A disk that is full, gone or read-only is no defect of ours: IndexFolderError says so."""
-    try:
-        yield
-    except (OSError, sqlite3.OperationalError, ValueError, RuntimeError) as error:
-        ours = isinstance(error, OSError) and error.errno in _NO_ROOM
-        if not ours and not _FOREIGN.search(str(error)):
-            raise
-        raise IndexFolderError(
-            f"{path}: could not be written ({str(error).splitlines()[0]}); what was committed before "
-            "is as it was. Make room, then run this again: what was encoded is kept"
-        ) from error
-
-
-@contextlib.contextmanager
-def locked(path: Path, purpose: str) -> Iterator[None]:
-    """The one writer's place. A second writer is refused and told who holds it.
-
-    The operating system gives the lock up when its owner dies, so a dead owner's lock is free.
-    """
-    import filelock
-
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path / "lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        try:
-            owner = json.loads((path / "lock.json").read_text("utf-8"))
-            who = f"process {owner['pid']} of {owner['user']} on {owner['host']} ({owner['purpose']}, since {owner['since']})"
-        except (OSError, ValueError, KeyError):
-            who = "another process"
-        raise IndexFolderError(f"{path}: being written by {who}; wait for it, or end it") from None
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # RuntimeError: filelock's word for a disk without locks
-        raise IndexFolderError(
-            f"{path}: cannot be written: {error}; choose a folder you may write to"
-        ) from error
-    note = path / "lock.json"
-    try:
-        owner = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "user": _user(),
-            "purpose": purpose,
-            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-        }
-        with contextlib.suppress(OSError):  # a full disk is noticed where it matters
-            note.unlink(missing_ok=True)  # never written through a link
-            note.write_text(json.dumps(owner), "utf-8")
-        with _explained(path):
-            yield
-    finally:
-        with contextlib.suppress(OSError):
-            note.unlink(missing_ok=True)
-        lock.release()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
-
-
-def sweep(path: Path, manifest: Manifest | None, keep_journal: bool = True) -> None:
-    """Remove whatever the commit does not name: leftovers of a killed writer, files of older commits."""
-    keep = set(_KEPT)
-    if manifest is not None:
-        keep |= {name.split("/")[0] for name in manifest.files}
-    if not keep_journal or _is_done(path, manifest):
-        keep.discard("journal")
-    for entry in path.iterdir():
-        if entry.name in keep or not _ours(entry.name):
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(
-                entry, ignore_errors=True
-            )  # Windows: a reader may still hold a file of it
-        else:
-            with contextlib.suppress(OSError):
-                entry.unlink()
-
-
-def _is_done(path: Path, manifest: Manifest | None) -> bool:
-    """Whether the journal must not be appended to: a commit has its vectors, or it leads elsewhere."""
-    journal = path / "journal"
-    if journal.is_symlink() or any(entry.is_symlink() for entry in journal.glob("*")):
-        return True
-    vectors = journal / "vectors.f32"
-    for segment in () if manifest is None else manifest.segments:
-        with contextlib.suppress(OSError):
-            if vectors.samefile(path / segment.folder / "vectors.f32"):
-                return True
-    return False
-
-
-def _ours(name: str) -> bool:
-    """Whether a writer of ours made an entry of this name; a person's own files are left alone."""
-    return bool(
-        re.fullmatch(
-            r"(segment|lexical|dense|deleted|merged)-\d+.*|journal|manifest\.json\.new", name
-        )
-    )
-
-
-def _sync(path: Path) -> None:
-    """Have a file, or the entries of a folder, reach the disk."""
-    if path.is_dir() and sys.platform == "win32":
-        return  # Windows cannot open a folder, and needs no such call
-    descriptor = os.open(
-        path, os.O_RDONLY if path.is_dir() or sys.platform != "win32" else os.O_RDWR
-    )
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether two names are of one file. A file system without hard links has copies instead."""
-    try:
-        return one.samefile(other)
-    except FileNotFoundError:
-        return False
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def commit(path: Path, manifest: Manifest, base: Manifest | None) -> Manifest:
-    """Make `manifest` the folder's newest commit: hash and sync its files, then rename it into place.
-
-    Files that `base` vouches for already, by name and size, are not read again.
-    """
-    files: dict[str, FileEntry] = {}
-    known = {} if base is None else base.files
-    # A hard-linked tantivy file has the name that it had in the folder before.
-    before = Path() if base is None else path / base.lexical_folder
-    for root in manifest.roots():
-        top = path / root
-        entries = sorted(p for p in top.rglob("*") if p.is_file()) if top.is_dir() else [top]
-        for file in entries:
-            name = file.relative_to(path).as_posix()
-            size = file.stat().st_size
-            entry = known.get(name)
-            if entry is not None and entry.size != size:
-                raise IndexFolderError(
-                    f"{file}: damaged: {size:,} bytes, but {entry.size:,} were written; "
-                    f"see: tandem index verify {path}"
-                )
-            if entry is None and base is not None and root == manifest.lexical_folder:
-                old = known.get(f"{base.lexical_folder}/{file.name}")
-                if old is not None and old.size == size and _same(file, before / file.name):
-                    entry = old
-            if entry is None:
-                _sync(file)
-                entry = FileEntry(size, _hash(file))
-            files[name] = entry
-        if top.is_dir():
-            _sync(top)
-    _sync(path)  # the names of the new files reach the disk before the manifest that names them
-    reached("files synced")
-    manifest = dataclasses.replace(manifest, files=files)
-    values = dataclasses.asdict(manifest)
-    values["checksum"] = checksum(json.loads(json.dumps(values)))
-    new = path / f"{MANIFEST}.new"
-    new.write_text(json.dumps(values, ensure_ascii=False, indent=1), "utf-8")
-    _sync(new)
-    reached("manifest written")
-    new.replace(path / MANIFEST)
-    reached("manifest renamed")
-    _sync(path)
-    return manifest
-
-
-def mark_deleted(path: Path, name: str, deleted: NDArray[np.bool_]) -> None:
-    np.save(path / name, deleted, allow_pickle=False)
+    return RankBM25Index.build(analysed(), filters)

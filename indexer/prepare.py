@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import IndexFolderError
+from configs.settings import PassageSettings
 from indexer.schema import Document, Encoder, Matrix
 from indexer.storage.journal import passage_key
 from indexer.text import languages
@@ -31,7 +32,22 @@ from indexer.text.passages import passage_texts, split
 if TYPE_CHECKING:
     from indexer.encoders.static_encoder import StaticEncoder
 
-__all__ = ["Hashed", "Prepared", "Task", "divided", "in_workers", "prepare"]
+__all__ = [
+    "BATCH",
+    "Hashed",
+    "Prepared",
+    "Task",
+    "divided",
+    "in_workers",
+    "prepare",
+    "prepared_batches",
+    "task_of",
+    "texts_of",
+    "vectors_of",
+]
+
+BATCH = 1024  # documents prepared, encoded and written at a time
+_WORTH_WORKERS = 4 * BATCH  # fewer documents are done before a worker process has started
 
 Spans = list[tuple[int, int]]
 Text = tuple[str, str, str]  # title, text, language
@@ -199,3 +215,57 @@ def divided(batches: Iterator[list[Hashed]], task: Task) -> Iterator[list[Hashed
         passages += more
     if few:
         yield few
+
+
+def prepared_batches(
+    batches: Iterator[list[Hashed]],
+    settings: PassageSettings,
+    encoder: Encoder,
+    workers: int,
+    is_fresh: Callable[[], bool] = lambda: True,
+) -> Iterator[tuple[list[Hashed], Prepared]]:
+    """Each batch with what was made of it; by worker processes when there is enough to do.
+
+    Passages that must fit an encoder are made here, where that encoder is. `is_fresh`: whether what comes
+    next was not encoded by an interrupted build; workers then encode it.
+    """
+    task = task_of(settings, encoder, workers)
+    limited = encoder if encoder.max_tokens is not None else None
+    enough = 0 if workers < 1 or limited is not None else _WORTH_WORKERS // BATCH
+    ahead = list(itertools.islice(batches, enough))
+    stream = itertools.chain(ahead, batches)
+    if enough and len(ahead) >= enough:
+        yield from in_workers(divided(stream, task), task, workers, is_fresh)
+        return
+    for batch in stream:
+        texts = [(document.title, document.text, document.lang) for document, _ in batch]
+        yield batch, prepare(texts, task, limited)
+
+
+def task_of(settings: PassageSettings, encoder: Encoder, workers: int) -> Task:
+    """What workers are to do. All that is under way at a time is one batch of the journal: see `in_workers`."""
+    from indexer.encoders.static_encoder import StaticEncoder
+
+    model = encoder.folder if workers > 0 and isinstance(encoder, StaticEncoder) else None
+    share = max(1, BATCH // (workers + 1))
+    return Task(settings.size, settings.overlap, model, encoder.fingerprint, share)
+
+
+def vectors_of(batch: Sequence[Hashed], prepared: Prepared, encoder: Encoder) -> Matrix:
+    """The vectors of a batch's passages: those that workers have made, and here the others."""
+    texts = texts_of(batch, prepared) if prepared.vectors is None or prepared.left else []
+    if prepared.vectors is None:
+        return encoder.encode(texts, kind="passage")
+    if prepared.left:
+        left = list(prepared.left)
+        prepared.vectors[left] = encoder.encode([texts[i] for i in left], kind="passage")
+    return prepared.vectors
+
+
+def texts_of(batch: Sequence[Hashed], prepared: Prepared) -> list[str]:
+    """The text of each passage of a batch, as it is encoded."""
+    return [
+        text
+        for (document, _), spans in zip(batch, prepared.spans, strict=True)
+        for text in passage_texts(document.title, document.text, spans)
+    ]

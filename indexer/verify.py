@@ -150,7 +150,7 @@ def _side_problems(path: Path, manifest: Manifest, live: int) -> Iterator[str]:
     """What the two sides of the search hold, beside what the segments do."""
     if manifest.lexical.backend == "tantivy":
         try:
-            words = len(LexicalIndex(path / manifest.lexical_folder))
+            words = len(LexicalIndex.open(path / manifest.lexical_folder))
         except (ValueError, OSError) as error:
             yield f"{manifest.lexical_folder}: {error}"
         else:

@@ -7,8 +7,8 @@ one folder, one after another. Every step is a forked child: it ends by SIGKILL 
 and another child then checks that the folder holds the commit before or the one after, whole. Output is
 a JSON line a step. Nothing here starts a thread before the last fork, so forking is safe.
 
-    how "named"   killed when indexer.folder.reached is first called with the point `at`
-    how "point"   killed at the `at`-th call of indexer.folder.reached
+    how "named"   killed when indexer.storage.commit.reached is first called with the point `at`
+    how "point"   killed at the `at`-th call of indexer.storage.commit.reached
     how "call"    killed at the `at`-th operation on a file (Python's audit events)
     how "time"    killed after `at` seconds
     how "room"    not killed: no file may grow beyond `at` bytes, as on a full disk
@@ -32,7 +32,8 @@ from typing import Any
 from index_world import DIM, SPLIT, by_id, documents, problems
 
 import indexer.build
-import indexer.folder
+import indexer.prepare
+import indexer.storage.commit
 import indexer.storage.journal
 from configs.errors import IndexFolderError, TandemError
 from configs.settings import DenseSettings
@@ -102,8 +103,7 @@ def _hook(how: str, at: float | str) -> None:
         elif how == "named" and point == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    indexer.folder.reached = reached
-    vars(indexer.build)["reached"] = reached  # imported there by name
+    indexer.storage.commit.reached = reached
     if how == "call":
         sys.addaudithook(lambda event, _: count() if event.startswith(_FILES) else None)
     if how == "room":
@@ -206,7 +206,7 @@ def main(folder: Path, plan: list[dict[str, Any]]) -> None:
     from indexer.threads import faiss
 
     faiss()  # imported once for all children; it starts no thread before it searches
-    indexer.build.BATCH = indexer.storage.journal.BATCH = BATCH
+    indexer.prepare.BATCH = indexer.storage.journal.BATCH = BATCH
     for number, chain in enumerate(plan):
         _chain(folder / str(number), chain["steps"], chain["seed"])
 

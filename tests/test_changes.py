@@ -17,8 +17,8 @@ from index_world import DIM, SPLIT, CountingEncoder, build, by_id, document, doc
 from configs.errors import DocumentError
 from configs.settings import DenseSettings, SearchSettings
 from indexer.build import add_documents, build_index, compact, delete_documents
-from indexer.folder import read_manifest
 from indexer.schema import Document, Mode
+from indexer.storage.manifest import read_manifest
 from indexer.verify import verify
 from retriever.retriever import Retriever
 

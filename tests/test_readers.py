@@ -17,8 +17,10 @@ from index_world import CountingEncoder, build, by_id, contents, document, docum
 import indexer.build
 from configs.errors import IndexFolderError
 from indexer.build import add_documents, compact, delete_documents
-from indexer.folder import IndexFolder, locked, read_manifest
+from indexer.folder import IndexFolder
 from indexer.schema import Document
+from indexer.storage.commit import locked
+from indexer.storage.manifest import read_manifest
 from retriever.retriever import Retriever
 
 HERE = Path(__file__).parent
@@ -47,7 +49,7 @@ print(moves, queries, len(reader.collection), flush=True)
 HOLDER = """
 import sys, time
 from pathlib import Path
-from indexer.folder import locked
+from indexer.storage.commit import locked
 
 with locked(Path(sys.argv[1]), "index add"):
     print("held", flush=True)
@@ -226,6 +228,7 @@ def test_workers_end_when_their_writer_is_killed(tmp_path: Path) -> None:
     program = """
 import sys, os, signal, multiprocessing
 import indexer.build as build
+import indexer.prepare as prepare
 from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document
 
@@ -237,7 +240,7 @@ def documents():
         yield Document(f"d{n}", f"text {n}", lang="en")
 
 if __name__ == "__main__":
-    build.BATCH, build._WORTH_WORKERS = 64, 256
+    prepare.BATCH, prepare._WORTH_WORKERS = 64, 256
     build.build_index(sys.argv[1], documents(), HashEncoder(16), workers=2)
 """
     file = tmp_path / "program.py"

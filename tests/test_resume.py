@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from index_world import SPLIT, CountingEncoder, by_id, document, documents, problems
 
-import indexer.build
-import indexer.folder
+import indexer.prepare
+import indexer.storage.commit
 import indexer.storage.journal
 from configs.errors import IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
@@ -27,7 +27,7 @@ ITEMS = documents(range(0, 150, 3))  # 50 documents of one passage
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexer.build, "BATCH", BATCH)
+    monkeypatch.setattr(indexer.prepare, "BATCH", BATCH)
     monkeypatch.setattr(indexer.storage.journal, "BATCH", BATCH)
 
 
@@ -76,8 +76,7 @@ def test_what_was_written_before_the_end_is_not_encoded_again(
         if seen == (4 if point == "batch encoded" else 1):
             raise Broken
 
-    for module in (indexer.folder, indexer.build):
-        monkeypatch.setattr(module, "reached", reached)
+    monkeypatch.setattr(indexer.storage.commit, "reached", reached)
     with pytest.raises(Broken):
         build_index(tmp_path, ITEMS, CountingEncoder(), passages=SPLIT)
     monkeypatch.undo()

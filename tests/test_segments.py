@@ -26,7 +26,7 @@ Spans = list[tuple[int, int]]
 def write(folder: Path, items: list[tuple[Document, Spans]], first: float) -> SegmentEntry:
     """A segment whose vectors are (first, 0), (first + 1, 0), ..."""
     folder.mkdir()
-    writer = SegmentWriter(folder)
+    writer = SegmentWriter.create(folder)
     writer.add([(item, content_hash(item), spans) for item, spans in items])
     writer.finish()
     vectors = np.zeros((writer.passages, DIM), np.float32)
@@ -60,7 +60,7 @@ def opened(path: Path, entries: list[SegmentEntry], deleted: list[int]) -> Store
     marks = np.zeros(sum(entry.passages for entry in entries), bool)
     marks[deleted] = True
     counts = [(entry.documents, entry.passages) for entry in entries]
-    return Store([path / entry.folder for entry in entries], counts, DIM, marks)
+    return Store.open([path / entry.folder for entry in entries], counts, DIM, marks)
 
 
 def rows_with(store: Store, name: str, value: str) -> list[int]:
@@ -159,10 +159,10 @@ def test_a_store_refuses_files_that_do_not_agree(
         (right, 10**12, 6, "greater than file size|mmap|cannot allocate"),
     ]:
         with pytest.raises((ValueError, IndexFolderError, OSError), match=message):
-            Store(folders, counts, dim, np.zeros(marks, bool))
+            Store.open(folders, counts, dim, np.zeros(marks, bool))
     np.save(folders[1] / "passages.npy", np.zeros(3, PASSAGE.descr[:2]), allow_pickle=False)
     with pytest.raises(ValueError, match="is expected"):
-        Store(folders, right, DIM, np.zeros(6, bool))
+        Store.open(folders, right, DIM, np.zeros(6, bool))
 
 
 def test_a_database_that_breaks_under_a_reader_is_named_as_damage(
@@ -190,11 +190,11 @@ def test_the_connections_of_a_store_are_closed_with_it(
 
 
 def test_the_words_of_a_build_are_one_segment(tmp_path: Path) -> None:
-    writer = LexicalWriter(tmp_path / "words")  # each thread would leave one of its own
+    writer = LexicalWriter.create(tmp_path / "words")  # each thread would leave one of its own
     for row in range(2000):
         writer.add(row, str(row), "en", Analysis(f"word w{row}", f"word w{row}"))
     writer.finish()
-    index = LexicalIndex(tmp_path / "words")
+    index = LexicalIndex.open(tmp_path / "words")
     assert len(index) == 2000 and len(list((tmp_path / "words").glob("*.idx"))) == 1
     query = prepared(["w7"], HashEncoder(), ["en"])[0]
     assert index.search(query, 3).keys.tolist() == [7]

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import indexer.build
+import indexer.prepare
+import indexer.storage.commit
 import indexer.storage.journal
 from configs.settings import PassageSettings
 from indexer.build import build_index
@@ -46,8 +47,8 @@ def documents(count: int) -> list[Document]:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexer.build, "BATCH", BATCH)
-    monkeypatch.setattr(indexer.build, "_WORTH_WORKERS", 4 * BATCH)
+    monkeypatch.setattr(indexer.prepare, "BATCH", BATCH)
+    monkeypatch.setattr(indexer.prepare, "_WORTH_WORKERS", 4 * BATCH)
     monkeypatch.setattr(indexer.storage.journal, "BATCH", BATCH)
 
 
@@ -81,10 +82,10 @@ def test_a_build_with_workers_is_resumed(tmp_path: Path, monkeypatch: pytest.Mon
         if seen == 9:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(indexer.build, "reached", reached)
+    monkeypatch.setattr(indexer.storage.commit, "reached", reached)
     with pytest.raises(KeyboardInterrupt):
         build_index(tmp_path / "a", items, StaticEncoder.load(STUDENT), workers=2)
-    monkeypatch.setattr(indexer.build, "reached", lambda point: None)
+    monkeypatch.setattr(indexer.storage.commit, "reached", lambda point: None)
     kept = (tmp_path / "a/journal/vectors.f32").stat().st_size // (4 * 256)
     assert kept > 60
     report = build_index(tmp_path / "a", items, StaticEncoder.load(STUDENT), workers=2)
@@ -94,7 +95,7 @@ def test_a_build_with_workers_is_resumed(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_is_under_way_is_never_more_than_a_batch() -> None:
-    task = indexer.build._task(PassageSettings(), StaticEncoder.load(STUDENT), 2)
+    task = indexer.prepare.task_of(PassageSettings(), StaticEncoder.load(STUDENT), 2)
     assert task.model == STUDENT and task.passages == BATCH // 3
     begun = 0
 
@@ -113,7 +114,7 @@ def test_what_is_under_way_is_never_more_than_a_batch() -> None:
 
 def test_an_encoder_that_was_replaced_meanwhile_is_not_used() -> None:
     settings = PassageSettings()
-    task = indexer.build._task(settings, StaticEncoder.load(STUDENT), 1)
+    task = indexer.prepare.task_of(settings, StaticEncoder.load(STUDENT), 1)
     other = dataclasses.replace(task, fingerprint="another")
     batches = [[(document, b"")] for document in documents(2)]
     for each, encoded in ((task, True), (other, False)):
@@ -131,8 +132,8 @@ def test_documents_are_divided_by_their_passages() -> None:
 
 def test_what_a_transformer_reads_is_not_encoded_by_workers() -> None:
     settings = PassageSettings()
-    assert indexer.build._task(settings, HashEncoder(16), 2).model is None
-    assert indexer.build._task(settings, StaticEncoder.load(STUDENT), 0).model is None
+    assert indexer.prepare.task_of(settings, HashEncoder(16), 2).model is None
+    assert indexer.prepare.task_of(settings, StaticEncoder.load(STUDENT), 0).model is None
 
 
 def gone(process: int) -> bool:

@@ -2,7 +2,7 @@
 
     python worker_driver.py FOLDER WHOM POINT AT
 
-WHOM ("parent", "worker" or "nobody") is killed by SIGKILL when indexer.build.reached is called for the AT-th
+WHOM ("parent", "worker" or "nobody") is killed by SIGKILL when indexer.storage.commit.reached is called for the AT-th
 time with POINT. The first line of output is the processes of the workers.
 """
 
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from test_workers import BATCH, documents
 
-import indexer.build
+import indexer.prepare
+import indexer.storage.commit
 import indexer.storage.journal
 from configs.errors import TandemError
 from indexer.build import build_index
@@ -37,9 +38,9 @@ def main(folder: str, whom: str, wanted: str, at: str) -> None:
         print(json.dumps(workers), flush=True)
         os.kill(os.getpid() if whom == "parent" else workers[-1] or 0, signal.SIGKILL)
 
-    indexer.build.BATCH = indexer.storage.journal.BATCH = BATCH
-    indexer.build._WORTH_WORKERS = 4 * BATCH
-    setattr(indexer.build, "reached", reached)  # noqa: B010
+    indexer.prepare.BATCH = indexer.storage.journal.BATCH = BATCH
+    indexer.prepare._WORTH_WORKERS = 4 * BATCH
+    setattr(indexer.storage.commit, "reached", reached)  # noqa: B010
     try:
         build_index(Path(folder), documents(300), StaticEncoder.load(STUDENT), workers=2)
     except TandemError as error:

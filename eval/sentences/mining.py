@@ -127,7 +127,7 @@ def with_factory(sentences: Sentences, factory: str, file: Path) -> Sentences:
     """The same sentences behind another kind of FAISS index, written to `file`."""
     store = sentences.folder.store
     write_ann(file, store, factory)
-    dense = DenseIndex(store, factory, file, len(store))
+    dense = DenseIndex.open(store, factory, file, len(store))
     return dataclasses.replace(sentences, dense=dense)
 
 

@@ -6,10 +6,11 @@ It keeps nothing on disk; an index of this backend analyses its documents again 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.schema import Bounds, Candidates, Keys, Query, Scores, Where
 from indexer.search.filters import RowFilters
@@ -35,14 +36,23 @@ def _okapi(corpus: list[list[str]]) -> Any:
 class RankBM25Index:
     """BM25 over passages; keys are row numbers. Satisfies `indexer.schema.Index`."""
 
-    def __init__(self, passages: Iterable[tuple[int, Analysis]], filters: RowFilters) -> None:
+    def __init__(
+        self, rows: NDArray[np.int64], streams: Mapping[str, Any], filters: RowFilters
+    ) -> None:
+        """`rows` ascending; `streams`: the model of words and of stems, None where there is no passage."""
+        self._rows = rows
+        self._streams = streams
+        self._filters = filters
+
+    @classmethod
+    def build(cls, passages: Iterable[tuple[int, Analysis]], filters: RowFilters) -> RankBM25Index:
+        """Index passages, given by row in ascending order."""
         found = list(passages)
-        self._rows = np.array([row for row, _ in found], np.int64)  # ascending
-        self._streams = {
+        streams = {
             "words": _okapi([a.words.split() for _, a in found]) if found else None,
             "stems": _okapi([a.stems.split() for _, a in found]) if found else None,
         }
-        self._filters = filters
+        return cls(np.array([row for row, _ in found], np.int64), streams, filters)
 
     def _scores(self, query: Query) -> Scores:
         total = np.zeros(len(self._rows))

@@ -187,6 +187,31 @@ class DenseIndex:
     def __init__(
         self,
         store: Store,
+        filters: RowFilters,
+        background: float,
+        factory: str,
+        probes: int,
+        ann: Any = None,
+        covered: int = 0,
+        centres: Matrix | None = None,
+        gpu: Any = None,
+    ) -> None:
+        """`ann`: a FAISS index of the first `covered` rows, with its lists' `centres` where a query chooses
+        its lists by them, and its copy on GPUs."""
+        self.factory = factory
+        self.probes = probes
+        self._store = store
+        self._filters = filters
+        self._background = background
+        self._ann = ann
+        self._covered = covered
+        self._centres = centres
+        self._gpu = gpu
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
         factory: str = "Flat",
         file: Path | None = None,
         covered: int = 0,
@@ -194,16 +219,19 @@ class DenseIndex:
         background: float = 0.0,
         device: str = "auto",
         filters: RowFilters | None = None,
-    ) -> None:
-        self.factory = factory
-        self.probes = probes or default_probes(factory)
-        self._store = store
-        self._covered = covered if file is not None else 0
-        self._background = background
-        self._filters = filters or RowFilters(store)
-        self._ann = read_ann(file, store.dim, covered, factory) if file is not None else None
-        self._centres = _centres(self._ann) if not probes else None
-        self._gpu = _on_gpu(self._ann, factory, self.probes, device)
+    ) -> DenseIndex:
+        """Open the FAISS `file` of the first `covered` rows; None: every row is searched exactly.
+
+        `probes` 0: the default of the factory. Raises IndexFolderError as `read_ann`.
+        """
+        filters = filters or RowFilters(store)
+        read = probes or default_probes(factory)
+        if file is None:
+            return cls(store, filters, background, factory, read)
+        ann = read_ann(file, store.dim, covered, factory)
+        centres = _centres(ann) if not probes else None
+        gpu = _on_gpu(ann, factory, read, device)
+        return cls(store, filters, background, factory, read, ann, covered, centres, gpu)
 
     # -- queries -------------------------------------------------------------------------------
 

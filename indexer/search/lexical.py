@@ -77,7 +77,17 @@ def bound(
 class LexicalWriter:
     """Adds to and deletes from a copy of a tantivy folder; `finish` closes it as a new commit's folder."""
 
-    def __init__(self, folder: Path, base: Path | None = None, threads: int = 1) -> None:
+    def __init__(self, folder: Path, index: Any, threads: int) -> None:
+        import tantivy
+
+        self.folder = folder
+        self._tantivy = tantivy
+        self._index = index
+        self._writer = index.writer(heap_size=_HEAP * threads, num_threads=threads)
+
+    @classmethod
+    def create(cls, folder: Path, base: Path | None = None, threads: int = 1) -> LexicalWriter:
+        """Make `folder`: empty, or with the files of `base`, linked where that can be."""
         import tantivy
 
         folder.mkdir(parents=True)
@@ -85,10 +95,7 @@ class LexicalWriter:
             for file in sorted(base.iterdir()):
                 if not file.name.startswith(".tantivy"):
                     _link(file, folder / file.name)
-        self._tantivy = tantivy
-        self._index = tantivy.Index(_schema(), path=str(folder))
-        self._writer = self._index.writer(heap_size=_HEAP * threads, num_threads=threads)
-        self.folder = folder
+        return cls(folder, tantivy.Index(_schema(), path=str(folder)), threads)
 
     def add(self, row: int, document: str, lang: str, analysis: Analysis) -> None:
         entry = self._tantivy.Document(row=row, document=document, lang=lang)
@@ -140,16 +147,12 @@ def _damage() -> Iterator[None]:
         ) from error
 
 
-def _writable(folder: Path, owner: object) -> str:
-    """A folder of links to the files of one that cannot be written: tantivy makes a lock file to read.
-
-    It lives as long as `owner`.
-    """
+def _links_to(folder: Path) -> Path:
+    """A folder of links to the files of one that cannot be written: tantivy makes a lock file to read."""
     linked = Path(tempfile.mkdtemp(prefix="tandem-"))
-    weakref.finalize(owner, shutil.rmtree, linked, ignore_errors=True)
     for file in folder.absolute().iterdir():
         (linked / file.name).symlink_to(file)
-    return str(linked)
+    return linked
 
 
 def _candidates(found: Sequence[tuple[float, int]]) -> Candidates:
@@ -160,20 +163,29 @@ def _candidates(found: Sequence[tuple[float, int]]) -> Candidates:
 class LexicalIndex:
     """BM25 over passages; keys are row numbers. Satisfies `indexer.schema.Index`."""
 
-    def __init__(self, folder: Path, filters: RowFilters | None = None) -> None:
+    def __init__(self, index: Any, filters: RowFilters | None = None) -> None:
         import tantivy
 
         self._tantivy = tantivy
         self._filters = filters
+        self._schema = index.schema
+        self._searcher = index.searcher()
+
+    @classmethod
+    def open(cls, folder: Path, filters: RowFilters | None = None) -> LexicalIndex:
+        """Open a tantivy folder, one that cannot be written too. IndexFolderError when it is damaged."""
+        import tantivy
+
         with _damage():
             try:
-                self._index = tantivy.Index.open(str(folder))
+                return cls(tantivy.Index.open(str(folder)), filters)
             except ValueError:
                 if os.access(folder, os.W_OK):
                     raise
-                self._index = tantivy.Index.open(_writable(folder, self))
-            self._schema = self._index.schema
-            self._searcher = self._index.searcher()
+            linked = _links_to(folder)
+            found = cls(tantivy.Index.open(str(linked)), filters)
+            weakref.finalize(found, shutil.rmtree, linked, ignore_errors=True)
+            return found
 
     def __len__(self) -> int:
         """Passages that can be found."""

@@ -1,4 +1,5 @@
 # What this package offers to the others; nothing else of it is imported from outside.
+from . import commit
 from .columns import Column, is_hashed, stored, values_of
 from .journal import Journal, passage_key
 from .manifest import (
@@ -7,10 +8,8 @@ from .manifest import (
     DenseEntry,
     EncoderEntry,
     FieldEntry,
-    FileEntry,
     Manifest,
     SegmentEntry,
-    checksum,
     forbidden,
     read_manifest,
     refuse_links,
@@ -20,6 +19,7 @@ from .store import (
     NO_ARRAY,
     SegmentWriter,
     Store,
+    StoredDocument,
     content_hash,
     document_of,
     load_array,
@@ -34,13 +34,13 @@ __all__ = [
     "DenseEntry",
     "EncoderEntry",
     "FieldEntry",
-    "FileEntry",
     "Journal",
     "Manifest",
     "SegmentEntry",
     "SegmentWriter",
     "Store",
-    "checksum",
+    "StoredDocument",
+    "commit",
     "content_hash",
     "document_of",
     "forbidden",

@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,10 @@ T = TypeVar("T")
 __all__ = [
     "NO_ARRAY",
     "PASSAGE",
+    "LiveDocument",
     "SegmentWriter",
     "Store",
+    "StoredDocument",
     "content_hash",
     "document_of",
     "load_array",
@@ -104,21 +106,45 @@ def load_array(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
     return np.asarray(found)  # a memmap takes several times as long to be indexed
 
 
+class StoredDocument(NamedTuple):
+    """Where a document stands: its number, its first row, how many passages follow, its content hash."""
+
+    number: int
+    row: int
+    passages: int
+    hash: bytes
+
+
+class LiveDocument(NamedTuple):
+    """A document with its content hash, its first row and how many passages it has."""
+
+    document: Document
+    hash: bytes
+    row: int
+    passages: int
+
+
 class SegmentWriter:
     """Documents and passages of a segment as they come; `finish` makes them a closed file each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
         self.folder = folder
         self.documents = 0
         self.passages = 0
         self._blocks: list[NDArray[Any]] = []
         self._columns = ColumnWriter()
-        self._database = sqlite3.connect(folder / "documents.sqlite", isolation_level=None)
+        self._database = database
+
+    @classmethod
+    def create(cls, folder: Path) -> SegmentWriter:
+        """Begin a segment in `folder`, which is there and empty."""
+        database = sqlite3.connect(folder / "documents.sqlite", isolation_level=None)
         # Nothing of an unfinished segment is ever read again, so SQLite need not guard it.
-        self._database.executescript(
+        database.executescript(
             f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=8192; {_SCHEMA}"
         )
-        self._database.execute("BEGIN")
+        database.execute("BEGIN")
+        return cls(folder, database)
 
     def add(self, documents: Sequence[tuple[Document, bytes, Sequence[tuple[int, int]]]]) -> None:
         """(document, content hash, passage spans) each; rows follow one another."""
@@ -174,19 +200,38 @@ class Store:
 
     def __init__(
         self,
-        folders: Sequence[Path],
+        passages: NDArray[Any],
+        vectors: Sequence[NDArray[np.float32]],
+        databases: list[sqlite3.Connection],
         counts: Sequence[tuple[int, int]],
         dim: int,
         deleted: NDArray[np.bool_],
     ) -> None:
-        """`counts`: documents and passages of each segment, as the manifest has them."""
+        """`vectors`, `databases` and `counts` of each segment; `passages` (PASSAGE) of all of them."""
         self.dim = dim
         self.deleted = deleted
+        self.passages = passages
+        self.vectors = list(vectors)
+        self.row_bases = np.cumsum([0, *(rows for _, rows in counts)])  # (segments + 1,)
+        self.document_bases = np.cumsum([0, *(documents for documents, _ in counts)])
+        self.databases = databases
+        self._closing = weakref.finalize(self, _close, databases)
         self._lock = threading.Lock()
         self._fields: dict[str, Column] = {}
         self._spellings: dict[str, list[str]] | None = None
-        self.databases: list[sqlite3.Connection] = []
-        self._closing = weakref.finalize(self, _close, self.databases)
+
+    @classmethod
+    def open(
+        cls,
+        folders: Sequence[Path],
+        counts: Sequence[tuple[int, int]],
+        dim: int,
+        deleted: NDArray[np.bool_],
+    ) -> Store:
+        """Open segments. `counts`: documents and passages of each, as the manifest has them.
+
+        Raises ValueError or IndexFolderError where these do not agree, sqlite3.Error for what is no database.
+        """
         blocks = [
             load_array(folder / "passages.npy", PASSAGE, rows)
             for folder, (_, rows) in zip(folders, counts, strict=True)
@@ -194,27 +239,19 @@ class Store:
         for folder, block, (documents, _) in zip(folders, blocks, counts, strict=True):
             if len(block) and int(block["document"][-1]) + 1 != documents:
                 raise ValueError(f"{folder.name}/passages.npy is not of {documents:,} documents")
-        self.vectors = [
+        vectors = [
             np.memmap(folder / "vectors.f32", np.float32, "r", shape=(rows, dim))
             if rows
             else np.zeros((0, dim), np.float32)
             for folder, (_, rows) in zip(folders, counts, strict=True)
         ]
-        self.row_bases = np.cumsum([0, *(rows for _, rows in counts)])  # (segments + 1,)
-        self.document_bases = np.cumsum([0, *(documents for documents, _ in counts)])
-        if len(blocks) == 1:
-            self.passages = blocks[0]
-        else:
-            self.passages = np.concatenate(blocks) if blocks else np.zeros(0, PASSAGE)
-            for start, end, base in zip(
-                self.row_bases, self.row_bases[1:], self.document_bases, strict=False
-            ):
-                self.passages["document"][start:end] += base
-        if len(deleted) != len(self.passages):
+        passages = _numbered_through(blocks, [documents for documents, _ in counts])
+        if len(deleted) != len(passages):
             raise IndexFolderError(
-                f"the deletion marks are for {len(deleted)} passages, but there are {len(self.passages)}"
+                f"the deletion marks are for {len(deleted)} passages, but there are {len(passages)}"
             )
-        self.databases += [open_database(folder / "documents.sqlite") for folder in folders]
+        databases = [open_database(folder / "documents.sqlite") for folder in folders]
+        return cls(passages, vectors, databases, counts, dim, deleted)
 
     def close(self) -> None:
         self._closing()
@@ -282,9 +319,9 @@ class Store:
         found = {n: document_of(values) for n, values in self._select(_COLUMNS, numbers)}
         return _all(numbers, found)
 
-    def find(self, ids: Sequence[str]) -> dict[str, tuple[int, int, int, bytes]]:
-        """id -> (document number, first row, passages, content hash) of every live document among `ids`."""
-        found: dict[str, tuple[int, int, int, bytes]] = {}
+    def find(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """Where each live document among `ids` stands."""
+        found: dict[str, StoredDocument] = {}
         for segment in range(len(self.databases)):
             base, row_base = int(self.document_bases[segment]), int(self.row_bases[segment])
             for start in range(0, len(ids), 500):
@@ -295,11 +332,11 @@ class Store:
                 )
                 for id_, number, row, count, digest in self._rows(segment, query, chunk):
                     if not self.deleted[row_base + row]:
-                        found[id_] = (base + number, row_base + row, count, digest)
+                        found[id_] = StoredDocument(base + number, row_base + row, count, digest)
         return found
 
-    def live(self) -> Iterator[tuple[Document, bytes, int, int]]:
-        """(document, content hash, first row, passages) of every document that is not deleted, in order."""
+    def live(self) -> Iterator[LiveDocument]:
+        """Every document that is not deleted, in order."""
         for segment, documents in enumerate(np.diff(self.document_bases).tolist()):
             row_base = int(self.row_bases[segment])
             query = (
@@ -311,7 +348,8 @@ class Store:
                     segment, query, (start, start + 1000)
                 ):
                     if not self.deleted[row_base + row]:
-                        yield document_of(tuple(values)), digest, row_base + row, count
+                        document = document_of(tuple(values))
+                        yield LiveDocument(document, digest, row_base + row, count)
 
     # -- the documents' own fields -------------------------------------------------------------
 
@@ -371,6 +409,16 @@ class Store:
     def rows_of(self, documents: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mark on each row whose document is marked."""
         return np.asarray(documents[self.passages["document"]])
+
+
+def _numbered_through(blocks: Sequence[NDArray[Any]], documents: Sequence[int]) -> NDArray[Any]:
+    """The passages of all segments, their documents counted through all of them."""
+    if len(blocks) == 1:
+        return blocks[0]  # as it lies on the disk, mapped
+    passages = np.concatenate(blocks) if blocks else np.zeros(0, PASSAGE)
+    bases = np.cumsum([0, *documents])[:-1]
+    passages["document"] += np.repeat(bases, [len(block) for block in blocks]).astype(np.int32)
+    return passages
 
 
 def _all(numbers: Collection[int], found: dict[int, T]) -> dict[int, T]:

@@ -2,7 +2,6 @@
 from . import field_values, languages
 from .analysis import (
     ANALYSIS,
-    STEMMERS,
     TWO_ALPHABETS,
     Analysis,
     analyse,
@@ -23,13 +22,12 @@ from .compression import SUFFIXES, UNREADABLE, open_file, open_text, strip_suffi
 from .conditions import comparisons, parse_condition
 from .folders import Listing
 from .passages import passage_texts, split
-from .records import Columns, OwnFields, document_of
+from .records import Columns, OwnFields, check_document, document_of
 from .rejects import OnReject, Reject, RejectLog, file_of
 from .sources import (
     Reader,
     ReadNotes,
     ReadOptions,
-    check_document,
     count_bytes,
     read_documents,
     read_file,
@@ -44,7 +42,6 @@ __all__ = [
     "ANALYSIS",
     "INSIDE",
     "LONGEST",
-    "STEMMERS",
     "SUFFIXES",
     "TURKIC",
     "TWO_ALPHABETS",
