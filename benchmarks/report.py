@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from configs.tables import markdown_table
 
 __all__ = ["Target", "keep", "load", "markdown", "targets"]
 
@@ -61,11 +63,6 @@ def _number(value: Any, digits: int = 0) -> str:
     return f"{value:,.{digits}f}" if isinstance(value, int | float) else str(value)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [" | ".join(head), " | ".join(["---", *["---:"] * (len(head) - 1)])]
-    return "\n".join(f"| {line} |" for line in [*lines, *(" | ".join(row) for row in rows)])
-
-
 # (what, where it stands, digits)
 _GROWTH: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("build, language given: passages/s", ("build", "per_second"), 0),
@@ -108,7 +105,7 @@ def _growth(results: Results) -> str:
         if len(sizes) > 1 and isinstance(first, int | float) and isinstance(last, int | float):
             grown = f"x {last / first:.2f}" if first else "-"
         rows.append([name, *(_number(value, digits) for value in values), grown])
-    return _table(["Tandem", *(f"{int(size):,}" for size in sizes), "growth"], rows)
+    return markdown_table(["Tandem", *(f"{int(size):,}" for size in sizes), "growth"], rows)
 
 
 def _side_by_side(measured: Mapping[str, Any]) -> str:
@@ -147,7 +144,7 @@ def _side_by_side(measured: Mapping[str, Any]) -> str:
                 ]
             )
     head = ["", "build, passages/s", "peak MB", "disk MB", "p50 ms", "p95 ms", "p99 ms"]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _encoders(found: Mapping[str, Any]) -> str:
@@ -171,7 +168,7 @@ def _encoders(found: Mapping[str, Any]) -> str:
         "", "million parameters", "on the disk, MB", "sentences/s", "passages/s", "query p50 ms",
         "times smaller than Base", "times faster than Base",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def targets(results: Results) -> list[Target]:
@@ -263,4 +260,4 @@ def markdown(results: Results) -> str:
 def _targets_table(results: Results) -> str:
     words = {True: "met", False: "**missed**", None: "not measured"}
     rows = [[t.name, t.wanted, t.measured, words[t.met]] for t in targets(results)]
-    return _table(["target", "wanted", "measured", ""], rows)
+    return markdown_table(["target", "wanted", "measured", ""], rows)

@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks import judged
 from benchmarks.collection import data_folder
 from configs.errors import TandemError
+from configs.tables import markdown_table
 from eval.sentences import costra, sts, tatoeba
 from eval.sentences.encoding import Remembering, encoded
 from indexer.encoders.opening import open_encoder
@@ -135,17 +136,17 @@ def reciprocal_rank(encoder: Encoder, collection: judged.Collection) -> float:
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
     """Markdown: a column for each encoder, and Tatoeba by language below."""
     names = list(found)
-    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    lines.append("| dimensions | " + " | ".join(f"{found[n]['dim']:.0f}" for n in names) + " |")
-    for key, title in ROWS.items():
-        lines.append(f"| {title} | " + " | ".join(f"{found[n][key]:.1f}" for n in names) + " |")
+
+    def row(title: str, key: str, digits: int = 1) -> list[str]:
+        return [title, *(f"{found[name][key]:.{digits}f}" for name in names)]
+
+    rows = [row("dimensions", "dim", 0), *(row(title, key) for key, title in ROWS.items())]
     langs = [key for key in found[names[0]] if key.startswith("tatoeba.")]
-    lines += ["", "Tatoeba, mean of both ways:", ""]
-    lines += ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for key in langs:
-        name = key.partition(".")[2]
-        lines.append(f"| {name} | " + " | ".join(f"{found[n][key]:.1f}" for n in names) + " |")
-    return "\n".join(lines) + "\n"
+    by_language = [row(key.partition(".")[2], key) for key in langs]
+    return (
+        f"{markdown_table(['', *names], rows)}\n\nTatoeba, mean of both ways:\n\n"
+        f"{markdown_table(['', *names], by_language)}\n"
+    )
 
 
 def _translations(encoder: Remembering, name: str, files: list[Path]) -> dict[str, float]:
