@@ -46,6 +46,7 @@ class RowFilters:
         self._kinds = kinds
         self._lock = threading.Lock()
         self._known: dict[object, Allowed | None] = {}
+        self._measures: dict[str, NDArray[np.float64]] = {}
 
     def allowed(self, where: Where | None) -> Allowed | None:
         """The rows that may be found; None when all may."""
@@ -84,6 +85,17 @@ class RowFilters:
             case AnyOf(parts):
                 return np.asarray(np.any([self._passes(part) for part in parts], axis=0))
 
+    def _measured(self, name: str, column: Column, kind: FieldKind) -> NDArray[np.float64]:
+        """The numbers that a column's values are compared by; kept, since there may be a million of them."""
+        key = name.casefold()
+        with self._lock:
+            known = self._measures.get(key)
+        if known is None:
+            known = np.array([_measure(value, kind) for value in column.values], np.float64)
+            with self._lock:
+                self._measures[key] = known
+        return known
+
     def _in_languages(self, langs: Sequence[str]) -> Marks:
         codes = np.array([lang.encode() for lang in langs], "S3")
         return np.isin(self._store.passages["lang"], codes)
@@ -93,30 +105,26 @@ class RowFilters:
             return self._in_languages([compare.value])
         column = self._store.column(compare.field)
         kind = named(compare.field, self._kinds()) or "keyword"
-        good = _good_values(column, compare, kind)
+        if kind == "keyword":
+            wanted = stored(compare.value)
+            good = np.array([value == wanted for value in column.values], np.bool_)
+        else:
+            good = _in_order(self._measured(compare.field, column, kind), compare, kind)
         documents = np.zeros(int(self._store.document_bases[-1]), np.bool_)
         documents[column.documents[good[column.codes]]] = True
         return self._store.rows_of(documents)
 
 
-def _good_values(column: Column, compare: Compare, kind: FieldKind) -> Marks:
-    """A mark on each of a column's values for which the comparison holds; (values,)."""
-    values = column.values
-    if kind == "keyword":
-        wanted = stored(compare.value)
-        return np.array([value == wanted for value in values], np.bool_)
-    if kind == "number":
-        limit = field_values.number(compare.value)
-        found = [field_values.number(value) for value in values]
-        numbers = np.array([np.nan if n is None else n for n in found], np.float64)
-        low = high = np.nan if limit is None else limit
-        above = numbers > high
-    else:
-        span = field_values.date_span(compare.value)
-        spans = [field_values.date_span(value) for value in values]
-        numbers = np.array([np.nan if s is None else s[0] for s in spans], np.float64)
-        low, end = (np.nan, np.nan) if span is None else span
+def _in_order(numbers: NDArray[np.float64], compare: Compare, kind: FieldKind) -> Marks:
+    """A mark on each of a column's values for which the comparison holds; (values,). NaN passes none."""
+    low = end = np.nan
+    if kind == "date":
+        low, end = field_values.date_span(compare.value) or (np.nan, np.nan)
         above = numbers >= end  # `>1880` begins with 1881
+    else:
+        limit = field_values.number(compare.value)
+        low = np.nan if limit is None else limit
+        above = numbers > low
     below = numbers < low
     known = ~np.isnan(numbers)
     match compare.op:
@@ -130,6 +138,15 @@ def _good_values(column: Column, compare: Compare, kind: FieldKind) -> Marks:
             return above
         case ">=":
             return known & ~below
+
+
+def _measure(value: str, kind: FieldKind) -> float:
+    """What a value is compared by: the number, or the first second of the date; NaN when it is neither."""
+    if kind == "date":
+        span = field_values.date_span(value)
+        return np.nan if span is None else float(span[0])
+    number = field_values.number(value)
+    return np.nan if number is None else number
 
 
 def check_condition(condition: Condition, kinds: Mapping[str, FieldKind]) -> None:

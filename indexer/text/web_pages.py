@@ -39,7 +39,7 @@ _NAMED = re.compile(
     r"consent|skip-?links?|social|share|pagination|pager|toc)(?:$|[\s_-])",
     re.IGNORECASE,
 )
-_LEAST = 0.1  # of the page's characters: less cannot be what a reader came for
+_LEAST = 0.2  # of the page's characters: less cannot be what a reader came for
 _OPENING = re.compile(
     r"<(/?)(?:div|span|b|i|u|em|strong|font|a|ul|ol|table|section|blockquote|svg|big|small)\b", re.I
 )
