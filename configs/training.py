@@ -123,9 +123,6 @@ class StudentSettings:
     """Longest text that is read, in tokens."""
     dropout: float = 0.1
     """A new body's dropout, and that of a `body` under a new tokenizer."""
-    beside: str = ""
-    """A static student of the same tokenizer (`default`, or a folder) whose vectors are added to the
-    student's, so that it learns only what they miss (`tandem train distill`); empty: none."""
 
     def __post_init__(self) -> None:
         if not self.model and self.width % self.heads:

@@ -113,11 +113,9 @@ def static(
     help="Even out the space: spreads to the power 1 - this, by the run's own corpora; 1 is whitening.",
 )
 @click.option(
-    "--beside",
-    type=click.FloatRange(0.0, 10.0),
-    default=1.0,
-    show_default=True,
-    help="A transformer beside a static student: let that one count so many times what it did in training.",
+    "--neutral",
+    is_flag=True,
+    help="Take the languages out of a transformer's space (see docs/models.md); kept with its weights.",
 )
 @click.option("--name", default="", help="What the student is called. Default: the folder's name.")
 @click.option(
@@ -137,7 +135,7 @@ def export(
     bits: str | None,
     length_power: float,
     whiten: float,
-    beside: float,
+    neutral: bool,
     name: str,
     licences: Path | None,
     figures: Path | None,
@@ -155,7 +153,7 @@ def export(
         name,
         length_power,
         whiten,
-        beside,
+        neutral,
         licences,
         figures,
     )

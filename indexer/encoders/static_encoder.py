@@ -28,13 +28,13 @@ from tokenizers import Encoding, Tokenizer
 
 from configs.errors import ConfigError
 from indexer.disk_cache import derived, tensors
-from indexer.encoders.unigram_tokenizer import Unigram
+from indexer.encoders.unigram_tokenizer import STATIC, Unigram
 from indexer.schema import Kind, Matrix
 from indexer.text.spelling import normalise, visible
 from indexer.text.word_cache import LONGEST, Pieces, Rows, portions
 from indexer.vectors import unit_rows
 
-__all__ = ["FORMAT", "StaticEncoder", "refuse_cut", "unpacked"]
+__all__ = ["FORMAT", "StaticEncoder", "open_unigram", "refuse_cut", "unpacked"]
 
 FORMAT = "tandem-static-1"
 
@@ -102,7 +102,7 @@ class StaticEncoder:
         config = _config(folder)
         refuse_cut(folder, config["files"])
         try:
-            unigram = _unigram(folder / "tokenizer.json") if whole else None
+            unigram = open_unigram(folder / "tokenizer.json") if whole else None
             known = unigram is not None or not whole
             tokenizer = None if known else _tokenizer(folder / "tokenizer.json")
             rows, scale = _tensors(folder / "model.safetensors")
@@ -260,7 +260,7 @@ class StaticEncoder:
             if not self._looked:
                 given = self._given
                 if isinstance(given, Path):
-                    self._unigram = _unigram(given)
+                    self._unigram = open_unigram(given)
                 else:
                     self._unigram = Unigram.of(json.loads(given.to_str()))
                 self._looked = True
@@ -299,12 +299,12 @@ def _tokenizer(file: Path) -> Tokenizer:
     return tokenizer
 
 
-def _unigram(file: Path) -> Unigram | None:
-    """The model of a tokenizer.json, for many words at a time; None where it is of another kind."""
+def open_unigram(file: Path, steps: tuple[Any, Any] = STATIC) -> Unigram | None:
+    """The model of a tokenizer.json, for many words at a time; None where its steps before the model are others."""
     data = file.read_bytes()
 
     def made() -> dict[str, NDArray[Any]]:
-        model = Unigram.of(json.loads(data))
+        model = Unigram.of(json.loads(data), steps)
         return {} if model is None else model.arrays()
 
     source = hashlib.sha256(data).digest() + f"1 {unicodedata.unidata_version}".encode()

@@ -3,28 +3,27 @@
 A folder of it, which `tandem train export` writes, holds
 
     config.json        shape, name, max_tokens, pooling, prompts, fingerprint; size and sha256 of the others
-    tokenizer.json     of the tokenizers library, with the tokens that stand around each text
-    model.safetensors  `table.rows` (tokens, dim) and `table.scale` (tokens,): the input embeddings, in the
-                       form of a static student's table; the matrices of `indexer.encoders.transformer_engine.Layers`, each
-                       as int8 `.rows` (out, in) and `.scale` (out,), or float16 `.rows`; the rest float32,
-                       among it, where the space was evened out at export, `head` (dim, dim), and, of
-                       a student that was trained beside a static one, `beside` (static dim, dim)
+    tokenizer.json     of the tokenizers library; config.json's `around` has the tokens that stand around each text
+    model.safetensors  `table.rows` (tokens, width) and `table.scale` (tokens, blocks): the input embeddings; in
+                       4 bits two numbers a byte, with a scale for each 32 of a row; the matrices of
+                       `transformer_engine.Layers`, in 8 bits or float16; the rest float32, among it, where the
+                       space was whitened at export, `head` (dim, dim), and `neutral.means` (2, dim) and
+                       `neutral.directions` (n, dim), the language-neutral space (`neutral_space`)
     body.onnx          the layers as a graph without numbers, for onnxruntime
 
-A student that stands beside a static one, which config.json names by `beside`, adds that one's vector s to
-its own t: unit(t + s beside). The static student is opened from where it is and not kept twice.
-
-A vector depends on its own text only: texts are sorted by length and padded to the longest of their
-batch, and padding changes the last bits only (measured: below 1e-6 of a unit vector).
+A vector depends on its own text only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import json
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,24 +33,17 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from configs.errors import ConfigError
-from indexer.encoders.static_encoder import StaticEncoder, refuse_cut, unpacked
-from indexer.encoders.transformer_engine import (
-    Engine,
-    Layers,
-    numpy_engine,
-    onnx_engine,
-    torch_engine,
-)
-from indexer.schema import Encoder, Kind, Matrix
+from indexer.encoders.neutral_space import NeutralSpace
+from indexer.encoders.static_encoder import open_unigram, refuse_cut, unpacked
+from indexer.encoders.transformer_engine import Engine, Layers, onnx_engine, torch_engine
+from indexer.encoders.unigram_tokenizer import XLMR, Unigram
+from indexer.schema import Kind, Matrix
 from indexer.vectors import unit_rows
 
-__all__ = ["FORMAT", "CompactEncoder", "Stored", "batches", "is_compact", "mark", "read"]
+__all__ = ["FORMAT", "CompactEncoder", "Stored", "is_compact", "mark", "read"]
 
-FORMAT = "tandem-transformer-1"
-
-# Tokens of a batch, padding included. On a CPU what one layer makes of it should stay in the cache:
-# 512 were 1.1 to 1.4 times as fast as 2,048 for sentences, and no slower for passages.
-TOKENS_CPU, TOKENS_GPU = 512, 32_768
+FORMAT = "tandem-transformer-2"
+REMEMBERED = 200_000  # words whose tokens are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +52,24 @@ class Stored:
 
     rows: NDArray[Any]
     """The input embeddings as stored: (tokens, width), or (tokens, width / 2) bytes of two 4-bit numbers."""
-    scale: NDArray[np.float32]
-    """(tokens,)"""
+    scale: NDArray[np.floating]
+    """(tokens, blocks): of each `width / blocks` numbers of a row."""
     positions: NDArray[np.float32]
     """(max_tokens, width of the embeddings)"""
     layers: Layers
     head: NDArray[np.float32] | None = None
     """(dim, dim): each text's vector is turned by it; None: it is not."""
-    beside: NDArray[np.float32] | None = None
-    """(static dim, dim): turns the static student's vector, which is added; None: there is none."""
+    neutral: NeutralSpace | None = None
+    """Applied last; None: languages are left in."""
 
     def embeddings(self, ids: NDArray[np.integer]) -> NDArray[np.float32]:
         """(len(ids), width)"""
         rows = self.rows[ids]
         if rows.dtype == np.uint8:
             rows = unpacked(rows)
-        return np.asarray(rows * self.scale[ids, None], np.float32)
+        scale = self.scale[ids].astype(np.float32)
+        blocks = rows.reshape(len(ids), scale.shape[1], -1) * scale[:, :, None]
+        return np.asarray(blocks.reshape(len(ids), -1), np.float32)
 
 
 class CompactEncoder:
@@ -83,7 +77,7 @@ class CompactEncoder:
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokens: WordTokenizer,
         stored: Stored,
         engine: Engine,
         *,
@@ -91,24 +85,16 @@ class CompactEncoder:
         fingerprint: str,
         model: str,
         prompts: Mapping[str, str],
-        budget: int = TOKENS_CPU,
-        static: StaticEncoder | None = None,
     ) -> None:
-        """`static`: the student that stands beside."""
         self.name = name
         self.model = model  # what `open_encoder` opens it by
         self.fingerprint = fingerprint
-        # With a static student beside, a longer text is read to its end by that: to split Cranfield at the
-        # transformer's limit cost words more (nDCG@10 .521 to .503) than it gave meaning.
-        self.max_tokens: int | None = len(stored.positions) if static is None else None
+        self.max_tokens: int | None = len(stored.positions)
         self.dim = stored.layers.dim
-        self._tokenizer = tokenizer
+        self._tokens = tokens
         self._stored = stored
         self._engine = engine
         self._prompts = dict(prompts)
-        self._budget = budget
-        self._around = _around(tokenizer)
-        self._static = static
 
     @classmethod
     def load(
@@ -118,102 +104,145 @@ class CompactEncoder:
         *,
         device: str = "auto",
         prompts: Mapping[str, str] | None = None,
-        static: Callable[[str], Encoder] | None = None,
     ) -> CompactEncoder:
-        """Open a folder, known by `model` to those who open it again; `static` opens the student beside.
+        """Open a folder, known by `model` to those who open it again.
 
         `prompts` stand in for the folder's own, by kind. Raises ConfigError naming the file that is
         missing, damaged or of another kind, and BackendError for a device that is not there.
         """
         folder = Path(folder)
         config = _config(folder)
-        tokenizer, stored = read(folder)
+        stored = read(folder)
         given = {"query": "", "passage": "", **config["prompts"], **(prompts or {})}
         place = _device(device)
-        if place != "cpu":
-            engine = torch_engine(stored.layers, place)
-        elif importlib.util.find_spec("onnxruntime") is not None:
+        if place == "cpu":
             engine = onnx_engine(stored.layers, folder / "body.onnx")
         else:
-            engine = numpy_engine(stored.layers)
+            engine = torch_engine(stored.layers, place)
         return cls(
-            tokenizer,
+            WordTokenizer(folder / "tokenizer.json", config["around"], len(stored.rows)),
             stored,
             engine,
             name=str(config["name"]),
             fingerprint=mark({**config, "prompts": given}),
             model=model or str(folder.absolute()),
             prompts=given,
-            budget=TOKENS_CPU if place == "cpu" else TOKENS_GPU,
-            static=_static_part(folder, config, stored, static),
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as a passage, with those around it; the true length of one that is cut."""
-        more = len(self._around[0]) + len(self._around[1])
+        more = len(self._tokens.before) + len(self._tokens.after)
         prompted = [self._prompts["passage"] + text for text in texts]
-        return [len(encoding) + more for encoding in _tokenized(self._tokenizer, prompted)]
+        return [len(ids) + more for ids in self._tokens(prompted)]
 
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
         vectors = np.zeros((len(texts), self.dim), np.float32)
         filled = [
             row for row, text in enumerate(texts) if text.strip()
         ]  # an empty text is all zero
-        ids = self._ids([self._prompts[kind] + texts[row] for row in filled])
-        for chosen in batches([len(one) for one in ids], self._budget):
-            inputs, mask = self._inputs([ids[number] for number in chosen])
-            vectors[[filled[number] for number in chosen]] = self._engine(inputs, mask)
-        if self._static is not None and self._stored.beside is not None:
-            own = self._static.encode([self._prompts[kind] + texts[row] for row in filled])
-            vectors = unit_rows(vectors)
-            vectors[filled] += own @ self._stored.beside
-        return unit_rows(vectors if self._stored.head is None else vectors @ self._stored.head)
-
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text, cut to `max_tokens`, with those around it."""
-        before, after = self._around
+        if not filled:
+            return vectors
+        before, after = self._tokens.before, self._tokens.after
         room = len(self._stored.positions) - len(before) - len(after)
-        return [
-            [*before, *encoding.ids[:room], *after]
-            for encoding in _tokenized(self._tokenizer, texts)
-        ]
-
-    def _inputs(
-        self, ids: Sequence[Sequence[int]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(embeddings with positions (b, l, width), mask (b, l)); padding is zero in both."""
-        length = max(map(len, ids))
-        mask = np.zeros((len(ids), length), np.float32)
-        for row, one in enumerate(ids):
-            mask[row, : len(one)] = 1
-        flat = np.concatenate([np.asarray(one, np.int64) for one in ids])
-        width = self._stored.positions.shape[1]
-        inputs = np.zeros((len(ids), length, width), np.float32)
-        inputs[mask > 0] = self._stored.embeddings(flat)
-        inputs += self._stored.positions[:length]
-        return inputs, mask
+        inputs = []
+        for ids in self._tokens([self._prompts[kind] + texts[row] for row in filled]):
+            whole = np.array([*before, *ids[:room], *after], np.int64)
+            inputs.append(self._stored.embeddings(whole) + self._stored.positions[: len(whole)])
+        vectors[filled] = unit_rows(self._engine(inputs))
+        if self._stored.head is not None:
+            vectors = unit_rows(vectors @ self._stored.head)
+        if self._stored.neutral is not None:
+            vectors = self._stored.neutral.project(vectors, kind)
+        return vectors
 
 
-def read(folder: Path) -> tuple[Tokenizer, Stored]:
+# What XLM-R's tokenizer (SentencePiece's nmt_nfkc) drops, and what it reads as a space.
+_DROPPED = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]")
+_SPACES = re.compile("[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]")
+
+
+class WordTokenizer:
+    """Token numbers of texts, by tokenizer.json, without those that stand around a text.
+
+    XLM-R's tokenizer (Conneau et al. 2020) splits at spaces before all else, so each word is looked up once, by
+    `Unigram`, which is mapped from a cache; the tokenizers library, which needs a second to read 250,000 pieces,
+    is opened only for a word that Unigram is not sure of, and for tokenizers of another kind.
+    """
+
+    def __init__(self, file: Path, around: Sequence[Sequence[int]], rows: int) -> None:
+        """`around`: the tokens before and after each text. `rows`: of the table, which no token may exceed.
+
+        Raises ConfigError for a file that cannot be read or has more tokens than the table.
+        """
+        self.before, self.after = ([int(token) for token in side] for side in around)
+        self._file = file
+        self._library: Tokenizer | None = None
+        self._known: dict[str, list[int]] = {}
+        try:
+            self._unigram = open_unigram(file, XLMR)
+            unigram = self._unigram
+            count = len(unigram) if unigram else self._opened().get_vocab_size()
+        except Exception as error:  # the library raises plain Exception
+            raise ConfigError(
+                f"encoder {file.parent}: {file.name} cannot be read ({error}); export it again"
+            ) from error
+        if count > rows:
+            raise ConfigError(
+                f"encoder {file.parent}: {rows} embeddings do not fit {count} tokens; export it again"
+            )
+
+    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+        if self._unigram is None:
+            return [encoding.ids for encoding in _tokenized(self._opened(), texts)]
+        split = [_words(text) for text in texts]
+        if len(self._known) > REMEMBERED:
+            self._known = {}
+        known = self._known
+        new = [word for word in dict.fromkeys(itertools.chain(*split)) if word not in known]
+        found = self._unigram.ids(new)
+        known.update(
+            (word, np.frombuffer(ids, np.int32).tolist())
+            for word, ids in zip(new, found, strict=True)
+            if ids is not None
+        )
+        unsure = [word for word, ids in zip(new, found, strict=True) if ids is None]
+        if unsure:
+            read = _tokenized(self._opened(), unsure)
+            known.update((word, one.ids) for word, one in zip(unsure, read, strict=True))
+        return [[token for word in words for token in known[word]] for words in split]
+
+    def _opened(self) -> Tokenizer:
+        if self._library is None:
+            tokenizer = Tokenizer.from_file(str(self._file))
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            self._library = tokenizer
+        return self._library
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text as XLM-R's tokenizer splits it. Several spaces are one."""
+    text = _SPACES.sub(" ", _DROPPED.sub("", text))
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode("utf-8"))
+    return [word for word in text.split(" ") if word]
+
+
+def read(folder: Path) -> Stored:
     """What a folder holds. Raises ConfigError naming what is missing, damaged or of another kind."""
     config = _config(folder)
     try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         stored = _stored(_tensors(folder / "model.safetensors"), config)
-    except Exception as error:  # both libraries raise plain Exception
+    except Exception as error:  # safetensors raises its own
         raise ConfigError(f"encoder {folder}: cannot be read ({error}); export it again") from error
     width = stored.rows.shape[1] * (2 if stored.rows.dtype == np.uint8 else 1)
     shape, dim = (int(config["max_tokens"]), width), int(config["dim"])
-    fits = stored.positions.shape == shape and stored.layers.dim == dim
-    if len(stored.rows) < tokenizer.get_vocab_size() or not fits:
+    if stored.positions.shape != shape or stored.layers.dim != dim:
         raise ConfigError(
-            f"encoder {folder}: {len(stored.rows)} embeddings, positions of {stored.positions.shape} and "
-            f"layers of {stored.layers.dim} do not fit {tokenizer.get_vocab_size()} tokens, positions of "
-            f"{shape} and layers of {dim}; export it again"
+            f"encoder {folder}: positions of {stored.positions.shape} and layers of {stored.layers.dim} do not "
+            f"fit positions of {shape} and layers of {dim}; export it again"
         )
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer, stored
+    return stored
 
 
 def is_compact(folder: Path) -> bool:
@@ -239,25 +268,14 @@ def mark(config: Mapping[str, Any]) -> str:
             "epsilon",
             "pooling",
             "prompts",
+            "around",
         )
     }
     files = {
         name: config["files"][name]["sha256"] for name in ("tokenizer.json", "model.safetensors")
     }
-    if "beside" in config:
-        facts["beside"] = config["beside"]["fingerprint"]
     text = json.dumps({**facts, "files": files}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Places of `lengths`, longest first, in batches of at most `budget` tokens with their padding."""
-    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
-    start = 0
-    while start < len(order):
-        count = max(1, budget // max(1, lengths[order[start]]))
-        yield order[start : start + count]
-        start += count
 
 
 def _device(wanted: str) -> str:
@@ -270,34 +288,6 @@ def _device(wanted: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _static_part(
-    folder: Path,
-    config: Mapping[str, Any],
-    stored: Stored,
-    opened: Callable[[str], Encoder] | None,
-) -> StaticEncoder | None:
-    """The static student that a folder's vectors need. Raises ConfigError where it is not that one."""
-    if stored.beside is None:
-        return None
-    name, fingerprint = config["beside"]["model"], config["beside"]["fingerprint"]
-    static = opened(name) if opened is not None else StaticEncoder.load(name)
-    if not isinstance(static, StaticEncoder) or static.fingerprint != fingerprint:
-        raise ConfigError(
-            f"encoder {folder}: stands beside the static student {name} of fingerprint {fingerprint}, and "
-            f"that is {static.fingerprint} here; put that one back, or train and export again"
-        )
-    return static
-
-
-def _around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The special tokens that stand before and after each text: [CLS] and [SEP], say."""
-    encoding = tokenizer.encode("a")
-    words = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
-    if not words:  # a tokenizer that knows no "a"
-        return [], []
-    return encoding.ids[: words[0]], encoding.ids[words[-1] + 1 :]
 
 
 def _tokenized(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:
@@ -333,23 +323,22 @@ def _tensors(path: Path) -> dict[str, NDArray[Any]]:
 
 def _stored(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Stored:
     """The numbers as they are used; the table stays as it is, it is looked up and not multiplied."""
-    found: dict[str, NDArray[np.float32]] = {}
+    found: dict[str, NDArray[Any]] = {}
     for name, tensor in tensors.items():
-        if name.startswith("table.") or name.endswith(".scale"):
-            continue
-        if name.endswith(".rows"):
-            whole = tensor.astype(np.float32) * tensors[name[:-4] + "scale"][:, None]  # (out, in)
-            found[name[:-4] + "weight"] = np.ascontiguousarray(whole.T)
-        else:
+        if name.endswith(".rows") and not name.startswith("table."):  # float16 (out, in)
+            found[f"{name[:-5]}.weight"] = np.ascontiguousarray(tensor.astype(np.float32).T)
+        elif name.endswith(".blocks"):
+            found[name] = tensor
+        elif not name.startswith("table."):
             found[name] = np.array(tensor, np.float32)
     positions, head = found.pop("positions"), found.pop("head", None)
-    beside = found.pop("beside", None)
-    dim, heads = int(config["dim"]), int(config["heads"])
-    for i in range(int(config["layers"])):
-        for part in ("weight", "bias"):
-            found[f"{i}.qkv.{part}"][..., :dim] /= np.float32((dim / heads) ** 0.5)
+    means, directions = found.pop("neutral.means", None), found.pop("neutral.directions", None)
+    neutral = None if means is None or directions is None else NeutralSpace(means, directions)
     layers = Layers(
-        found, int(config["layers"]), heads, float(config["epsilon"]), str(config["pooling"])
+        found,
+        int(config["layers"]),
+        int(config["heads"]),
+        float(config["epsilon"]),
+        str(config["pooling"]),
     )
-    scale = tensors["table.scale"].astype(np.float32)
-    return Stored(tensors["table.rows"], scale, positions, layers, head, beside)
+    return Stored(tensors["table.rows"], tensors["table.scale"], positions, layers, head, neutral)

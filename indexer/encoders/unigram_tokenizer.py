@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from indexer.text.word_cache import ALONE, INSIDE, Cut, cut, kinds
 
-__all__ = ["Unigram"]
+__all__ = ["STATIC", "XLMR", "Unigram"]
 
 _SPACE = "\u2581"  # stands for the space before a word
 _LONGEST = 200  # characters of a word that is read here
@@ -42,7 +42,7 @@ _MIXED = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 _ARRAYS = ("scores", "letters", "lengths", "starts", "begun", "keys", "ids")
 _STEP = np.uint64(0xD6E8FEB86659FD93)
 _TIE = 1e-9  # the library reads the scores of its file one bit less exactly than Python
-_PIPELINE = (
+STATIC = (
     {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}]},
     {
         "type": "Sequence",
@@ -58,6 +58,35 @@ _PIPELINE = (
         ],
     },
 )
+"""Steps before the model in a static student's tokenizer: words end at spaces and at punctuation."""
+XLMR = (
+    {
+        "type": "Sequence",
+        "normalizers": [
+            {
+                "type": "Replace",
+                "pattern": {"Regex": r"[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]"},
+                "content": "",
+            },
+            {
+                "type": "Replace",
+                "pattern": {
+                    "Regex": r"[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]"
+                },
+                "content": " ",
+            },
+            {"type": "NFKC"},
+            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+        ],
+    },
+    {
+        "type": "Metaspace",
+        "replacement": _SPACE,
+        "prepend_scheme": "always",
+        "split": True,
+    },
+)
+"""XLM-R's steps (SentencePiece's nmt_nfkc): words end at spaces alone, and case is kept."""
 
 Integers = NDArray[np.int64]
 
@@ -119,15 +148,17 @@ class Unigram:
         return model
 
     @classmethod
-    def of(cls, tokenizer: Mapping[str, Any]) -> Unigram | None:
-        """The model of a tokenizer.json; None when its steps are not those that are known here."""
+    def of(
+        cls, tokenizer: Mapping[str, Any], steps: tuple[Any, Any] = STATIC
+    ) -> Unigram | None:
+        """The model of a tokenizer.json; None when its steps before the model are not `steps`."""
         model = tokenizer["model"]
         added = tokenizer.get("added_tokens") or []
         if (
             model.get("type") != "Unigram"
             or model.get("byte_fallback")
             or model.get("unk_id") is None
-            or (tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")) != _PIPELINE
+            or (tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")) != steps
             or any(token.get("normalized", True) for token in added)
             or any(token["id"] >= len(model["vocab"]) for token in added)
         ):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import ConfigError
 from indexer.encoders.transformer_encoder import is_compact
+from training.models.e5_package import NAMES as E5
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -36,13 +37,15 @@ class Export:
     name: str = ""
     length_power: float = 1.0
     whiten: float = 0.0
-    beside: float = 1.0
+    neutral: bool = False
     licences: Path | None = None
     figures: Path | None = None
 
 
 def kind_of(run: Path) -> Kind:
     """What lies in `run`. Raises ConfigError where there is no student."""
+    if run.name in E5 and not run.is_dir():
+        return "transformer"
     if not run.is_dir():
         raise ConfigError(f"{run}: there is no such folder; give what `tandem train` wrote")
     if is_compact(run):
@@ -103,8 +106,6 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
         from training.export.whitening import sampled_texts
 
         model = student_of(run)
-        if wanted.beside != 1.0:
-            _weigh(model, wanted.beside, run)
         account = account_of(run)
         facts: dict[str, Any] = {}
         texts: list[str] = []
@@ -120,15 +121,11 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
             drawn = {"settings": {"corpora": account["settings"]["corpora"], "seed": seed}}
             texts = sampled_texts(drawn, WHITENED, talk)
             facts["whiten"] = wanted.whiten
-        if wanted.beside != 1.0:
-            facts["beside"] = wanted.beside
         kept = "kept in float16"
         if bits != 16:
             kept = f"token vectors kept in {bits} bits and matrices in 8"
         if wanted.whiten:
             kept += f"; its space is evened out to the power {wanted.whiten} by {len(texts)} training sentences"
-        if wanted.beside != 1.0:
-            kept += f"; the static student beside it counts {wanted.beside} times what it did in training"
         card = _card(run, model, name, wanted, kept)
         near = export_compact(
             model,
@@ -139,24 +136,13 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
             facts=facts,
             whiten=wanted.whiten,
             texts=texts,
+            neutral=wanted.neutral,
         )
         talk(f"mean cosine of a few texts' vectors with the student's own: {near:.4f}")
     else:
         raise ConfigError(
             f"{run}: is a compact student already; name the training folder, or --format"
         )
-
-
-def _weigh(model: SentenceTransformer, factor: float, run: Path) -> None:
-    """Let the static student beside `model` count `factor` times. Raises ConfigError where there is none."""
-    from training.models.static_branch import StaticBranch
-
-    last: Any = model[-1]
-    if not isinstance(last, StaticBranch):
-        raise ConfigError(
-            f"{run}: --beside {factor}: there is no static student beside this one; leave it at 1"
-        )
-    last.matrix.data.mul_(factor)
 
 
 def _for_others(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: Talk) -> None:

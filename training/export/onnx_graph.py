@@ -1,9 +1,12 @@
 """The layers of a compact transformer as an ONNX graph without numbers.
 
-The numbers are declared as external, under the names of `indexer.encoders.transformer_engine.Layers`; whoever runs the graph
-hands them over, so that they are stored once, in model.safetensors, for every engine.
+The numbers are declared as external, under the names of `indexer.encoders.transformer_engine.Layers`; whoever runs
+the graph hands them over, so that they are stored once, in model.safetensors, for every engine.
 
-    inputs (b, l, width of the token vectors) float32, mask (b, l) float32  ->  hidden (b, l, dim) float32
+    inputs (1, l, width of the token vectors) float32  ->  vector (1, dim) float32
+
+Attention, normalisation and 8-bit products are operators of onnxruntime's own (com.microsoft): MatMulNBits with
+accuracy level 4 rounds each row of its input to 8 bits in the weight's blocks, so a text's vector depends on that text only.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["body_graph"]
 
-OPSET, IR = 20, 9  # 20 brought Gelu; onnxruntime reads it since 1.17
+OPSET, IR = 18, 9  # ReduceMean takes its axes as an input since 18
 
 
 def body_graph(body: Layers) -> bytes:
@@ -31,58 +34,60 @@ def body_graph(body: Layers) -> bytes:
     except ImportError as error:
         raise MissingExtra("onnx", "train", "this export") from error
 
-    narrow, dim = len(body.tensors["norm.bias"]), body.dim
+    narrow = len(body.tensors["norm.bias"])
     nodes: list[NodeProto] = []
-    known: dict[str, NDArray[Any]] = {
-        "one": np.array(1, np.float32),
-        "large": np.array(1e9, np.float32),
-        "middle": np.array([1, 2], np.int64),
-        "split": np.array([0, 0, body.heads, dim // body.heads], np.int64),
-        "joined": np.array([0, 0, dim], np.int64),
-    }
 
-    def node(kind: str, given: list[str], name: str, **settings: Any) -> str:
-        nodes.append(helper.make_node(kind, given, [name], name=name, **settings))
+    def node(kind: str, given: list[str], name: str, own: bool = False, **settings: Any) -> str:
+        domain = {"domain": "com.microsoft"} if own else {}
+        nodes.append(helper.make_node(kind, given, [name], name=name, **domain, **settings))
         return name
 
+    def product(rows: str, name: str) -> str:
+        blocks = body.tensors.get(f"{name}.blocks")
+        if blocks is None:
+            return node("MatMul", [rows, f"{name}.weight"], f"{name}.product")
+        out, count, size = blocks.shape
+        given = [rows, f"{name}.blocks", f"{name}.scale"]
+        shape = {"N": out, "K": count * size, "bits": 8, "block_size": size}
+        return node("MatMulNBits", given, f"{name}.product", own=True, accuracy_level=4, **shape)
+
     def linear(rows: str, name: str) -> str:
-        product = node("MatMul", [rows, f"{name}.weight"], f"{name}.product")
-        return node("Add", [product, f"{name}.bias"], f"{name}.linear")
+        return node("Add", [product(rows, name), f"{name}.bias"], f"{name}.linear")
 
     def norm(rows: str, name: str) -> str:
         given = [rows, f"{name}.weight", f"{name}.bias"]
         return node("LayerNormalization", given, f"{name}.out", axis=-1, epsilon=body.epsilon)
 
-    def heads(rows: str, *order: int) -> str:
-        split = node("Reshape", [rows, "split"], f"{rows}.heads")
-        return node("Transpose", [split], f"{rows}.turned", perm=list(order))
+    def added(rows: str, before: str, name: str, matrix: str) -> str:
+        """The norm `name` of `rows`, the bias of `matrix` and what came in."""
+        given = [rows, before, f"{name}.weight", f"{name}.bias", f"{matrix}.bias"]
+        return node("SkipLayerNormalization", given, f"{name}.out", own=True, epsilon=body.epsilon)
 
     hidden = norm("inputs", "norm")
     if body.widens:
         hidden = linear(hidden, "widen")
-    absent = node("Mul", [node("Sub", ["mask", "one"], "mask.0"), "large"], "mask.1")
-    away = node("Unsqueeze", [absent, "middle"], "mask.2")  # (b, 1, 1, l)
     for i in range(body.layers):
         parts = [f"{i}.query", f"{i}.key", f"{i}.value"]
         joint = linear(hidden, f"{i}.qkv")
         nodes.append(helper.make_node("Split", [joint], parts, axis=-1, num_outputs=3))
-        query, value = heads(parts[0], 0, 2, 1, 3), heads(parts[2], 0, 2, 1, 3)
-        scores = node("MatMul", [query, heads(parts[1], 0, 2, 3, 1)], f"{i}.scores")
-        scores = node("Add", [scores, away], f"{i}.seen")
-        shares = node("Softmax", [scores], f"{i}.shares", axis=-1)
-        mixed = node("MatMul", [shares, value], f"{i}.mixed")
-        mixed = node("Transpose", [mixed], f"{i}.back", perm=[0, 2, 1, 3])
-        mixed = linear(node("Reshape", [mixed, "joined"], f"{i}.flat"), f"{i}.out")
-        hidden = norm(node("Add", [mixed, hidden], f"{i}.sum1"), f"{i}.norm1")
-        wide = node("Gelu", [linear(hidden, f"{i}.up")], f"{i}.gelu")
-        wide = linear(wide, f"{i}.down")
-        hidden = norm(node("Add", [wide, hidden], f"{i}.sum2"), f"{i}.norm2")
-    node("Identity", [hidden], "hidden")
+        mixed = node("MultiHeadAttention", parts, f"{i}.mixed", own=True, num_heads=body.heads)
+        hidden = added(product(mixed, f"{i}.out"), hidden, f"{i}.norm1", f"{i}.out")
+        given = [product(hidden, f"{i}.up"), f"{i}.up.bias"]
+        wide = node("BiasGelu", given, f"{i}.gelu", own=True)
+        hidden = added(product(wide, f"{i}.down"), hidden, f"{i}.norm2", f"{i}.down")
+    known: dict[str, NDArray[Any]] = {}
+    if body.pooling == "cls":
+        known["first"] = np.array(0, np.int64)
+        node("Gather", [hidden, "first"], "vector", axis=1)
+    else:
+        known["tokens"] = np.array([1], np.int64)
+        node("ReduceMean", [hidden, "tokens"], "vector", keepdims=0)
 
     floats = TensorProto.FLOAT
     outside = []
     for name, values in body.tensors.items():
-        declared = TensorProto(name=name, dims=values.shape, data_type=floats)
+        kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+        declared = TensorProto(name=name, dims=values.shape, data_type=kind)
         declared.data_location = TensorProto.EXTERNAL
         for key, text in (("location", "handed over"), ("length", str(values.nbytes))):
             declared.external_data.add(key=key, value=text)
@@ -90,14 +95,12 @@ def body_graph(body: Layers) -> bytes:
     graph = helper.make_graph(
         nodes,
         "body",
-        [
-            helper.make_tensor_value_info("inputs", floats, ["b", "l", narrow]),
-            helper.make_tensor_value_info("mask", floats, ["b", "l"]),
-        ],
-        [helper.make_tensor_value_info("hidden", floats, ["b", "l", dim])],
+        [helper.make_tensor_value_info("inputs", floats, [1, "l", narrow])],
+        [helper.make_tensor_value_info("vector", floats, [1, body.dim])],
         outside + [numpy_helper.from_array(values, name) for name, values in known.items()],
     )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
     model: ModelProto = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="tandem"
+        graph, opset_imports=opsets, ir_version=IR, producer_name="tandem"
     )
     return bytes(model.SerializeToString())

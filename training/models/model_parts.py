@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError
 from indexer.encoders.transformer_encoder import Stored, read
-from training.models.static_branch import StaticBranch, open_static
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -67,8 +66,6 @@ class Parts:
     tokenizer: str
     """tokenizer.json, in one line."""
     prompts: Mapping[str, str]
-    beside: StaticBranch | None = None
-    """The static student that stands beside the transformer."""
 
 
 def parts_of(model: SentenceTransformer, name: str) -> Parts:
@@ -118,7 +115,6 @@ def parts_of(model: SentenceTransformer, name: str) -> Parts:
         pooling,
         tokenizer.to_str(),
         _prompts(model),
-        _static_branch(model),
     )
 
 
@@ -126,13 +122,13 @@ def restored(folder: Path) -> SentenceTransformer:
     """The compact folder as a sentence-transformers model of the same vectors, in float32: a BertModel,
     or an ElectraModel where token vectors are narrower than the layers."""
     import torch
-    from sentence_transformers.sentence_transformer.modules import Dense
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize
     from transformers import BertConfig, BertModel, ElectraConfig, ElectraModel
 
     from training.models.opening import with_pooling
     from training.models.tokenizers import wrap_tokenizer
 
-    _, stored = read(folder)
+    stored = read(folder)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     layers, limit = stored.layers, len(stored.positions)
     tokenizer = wrap_tokenizer(folder / "tokenizer.json", limit)
@@ -161,13 +157,20 @@ def restored(folder: Path) -> SentenceTransformer:
         body.save_pretrained(place)
         tokenizer.save_pretrained(place)
         model = with_pooling(place, layers.pooling, limit, "cpu")
-    if stored.beside is not None:
-        model.append(StaticBranch(open_static(config["beside"]["model"]), stored.beside))
     if stored.head is not None:
         wide = stored.head.shape[0]
         head = Dense(wide, wide, bias=False, activation_function=torch.nn.Identity())
         head.linear.weight.data.copy_(torch.from_numpy(stored.head.T))
         model.append(head)
+    if stored.neutral is not None:
+        # One mean for queries and passages, which a layer cannot tell apart: their own differ little.
+        wide = stored.neutral.means.shape[1]
+        kept = np.eye(wide, dtype=np.float32) - stored.neutral.directions.T @ stored.neutral.directions
+        neutral = Dense(wide, wide, bias=True, activation_function=torch.nn.Identity())
+        neutral.linear.weight.data.copy_(torch.from_numpy(kept))
+        neutral.linear.bias.data.copy_(torch.from_numpy(-stored.neutral.means.mean(axis=0) @ kept))
+        model.append(Normalize())
+        model.append(neutral)
     model.prompts = {"query": config["prompts"]["query"], "document": config["prompts"]["passage"]}
     return model
 
@@ -184,19 +187,22 @@ def _bert_state(stored: Stored) -> dict[str, Array]:
         "embeddings.LayerNorm.weight": tensors["norm.weight"],
         "embeddings.LayerNorm.bias": tensors["norm.bias"],
     }
+
+    def values(name: str, part: str) -> Array:
+        return stored.layers.weight(name) if part == "weight" else tensors[f"{name}.{part}"]
+
     if stored.layers.widens:
-        state["embeddings_project.weight"] = np.ascontiguousarray(tensors["widen.weight"].T)
+        state["embeddings_project.weight"] = np.ascontiguousarray(stored.layers.weight("widen").T)
         state["embeddings_project.bias"] = tensors["widen.bias"]
-    factor = np.float32((dim / stored.layers.heads) ** 0.5)
     for i in range(stored.layers.layers):
         layer = f"encoder.layer.{i}."
         for part in ("weight", "bias"):
             for number, theirs in enumerate(QKV["bert"]):
-                third = tensors[f"{i}.qkv.{part}"][..., number * dim : (number + 1) * dim]
-                value = third * factor if number == 0 else third
-                state[f"{layer}{theirs}.{part}"] = np.ascontiguousarray(value.T)
+                joint = values(f"{i}.qkv", part)
+                third = joint[..., number * dim : (number + 1) * dim]
+                state[f"{layer}{theirs}.{part}"] = np.ascontiguousarray(third.T)
             for ours, theirs in BERT.items():
-                value = tensors[f"{i}.{ours}.{part}"]
+                value = values(f"{i}.{ours}", part)
                 state[f"{layer}{theirs}.{part}"] = np.ascontiguousarray(value.T)
     return state
 
@@ -218,11 +224,6 @@ def _prompts(model: SentenceTransformer) -> dict[str, str]:
     return {"query": own.get("query") or "", "passage": passage}
 
 
-def _static_branch(model: SentenceTransformer) -> StaticBranch | None:
-    last: Any = model[-1]
-    return last if isinstance(last, StaticBranch) else None
-
-
 def _backend(model: SentenceTransformer) -> Any:
     tokenizer: Any = model.tokenizer
     return tokenizer.backend_tokenizer
@@ -230,7 +231,7 @@ def _backend(model: SentenceTransformer) -> Any:
 
 def _pooling(model: SentenceTransformer, name: str) -> str:
     """How token vectors become one; whether unit length follows does not matter here."""
-    kinds = [type(module).__name__ for module in model if not isinstance(module, StaticBranch)]
+    kinds = [type(module).__name__ for module in model]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise _refused(name, f"it is made of {', '.join(kinds)}, not Transformer and Pooling")
     pooling: Any = model[1]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from configs.errors import BackendError, ConfigError, MissingExtra
 from indexer.encoders.local_models import model_folder
+from training.models.e5_package import NAMES, find_package, open_e5
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -28,6 +29,11 @@ def open_model(
     BackendError when it is not here and cannot be had, ConfigError for a folder without a model.
     """
     folder = model_folder(name)
+    if name in NAMES and folder is None and find_package() is not None:
+        quiet()
+        model = open_e5(device)
+        model.max_seq_length = max_tokens or model.max_seq_length
+        return model
     if folder is not None:
         if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
             raise ConfigError(f"model {name}: the folder has neither modules.json nor config.json")
@@ -55,11 +61,6 @@ def open_model(
             ) from error
     if max_tokens is not None:
         model.max_seq_length = max_tokens
-    if folder is not None:
-        from training.models.static_branch import FILE, StaticBranch
-
-        if (folder / FILE).is_file():
-            model.append(StaticBranch.read(folder).to(device))
     return model
 
 
@@ -78,6 +79,7 @@ def quiet() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # BERT's own pooler is never used
 
 
 def width_of(model: SentenceTransformer) -> int:

@@ -34,7 +34,6 @@ from training.data.corpora import Pairs, read_pairs
 from training.data.joined_passages import with_passages
 from training.models.opening import width_of
 from training.models.sentence_vectors import full_precision, sentence_vectors, token_counts
-from training.models.static_branch import StaticBranch, least_squares, open_static
 from training.models.students import open_student
 from training.models.teacher_vectors import teach
 from training.recipes.held_out import Translated, open_held_out, texts_of
@@ -49,10 +48,6 @@ if TYPE_CHECKING:
     from sentence_transformers.sentence_transformer.losses import MSELoss
 
 __all__ = ["distill"]
-
-FIT = 50_000
-"""Pairs that the start of a static student's place beside is fitted to."""
-
 
 def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Result:
     """Train the student of `settings` into OUT/model; goes on from OUT/checkpoints.
@@ -84,8 +79,6 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     once = {text: row for row, text in enumerate(dict.fromkeys(train_pairs.sources))}
     row_of = np.array([once[text] for text in train_pairs.sources], np.int64)  # (pairs,)
     lesson = _lesson(model, taught(list(once)), settings)
-    if settings.student.beside and not isinstance(model[-1], StaticBranch):
-        model.append(_static_branch(model, train_pairs, lesson.targets, row_of, settings))
     if isinstance(held_out, Translated) and settings.sides == "target":
         held_out = held_out.against(lambda texts: lesson.wanted(taught(texts)))
     talk.say(f"{len(train_pairs)} pairs in {len(train_pairs.languages)} languages to train on")
@@ -168,31 +161,6 @@ def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettin
         f"and the student {_name(settings.student)} {own}; set projection to pca (only to fewer), "
         "dense, or linear (with sides both)"
     )
-
-
-def _static_branch(
-    model: SentenceTransformer,
-    pairs: Pairs,
-    targets: Matrix,
-    row_of: NDArray[np.int64],
-    settings: DistillSettings,
-) -> StaticBranch:
-    """The static student of the settings, turned into the space of `targets`; pair i's is targets[row_of[i]]."""
-    static = open_static(settings.student.beside)
-    tokenizer: Any = model.tokenizer
-    numbers = tokenizer.get_vocab()
-    theirs = static.vocabulary()
-    if any(numbers.get(token) != number for token, number in theirs.items()):
-        raise ConfigError(
-            f"student.beside {settings.student.beside}: its tokenizer is not the student's; "
-            "set student.tokenizer to the same name"
-        )
-    if targets.shape[1] != width_of(model):
-        raise ConfigError("student.beside: needs a student of the teacher's width, no projection")
-    rows = pairs.draw(min(len(pairs), FIT), settings.run.seed, 0)
-    texts = [pairs.sources[i] for i in rows] + [pairs.targets[i] for i in rows]
-    found = least_squares(static.encode(texts), np.concatenate([targets[row_of[rows]]] * 2))
-    return StaticBranch(static, found).to(model.device)
 
 
 def _start(layer: torch.nn.Linear, targets: Matrix, seed: int) -> None:

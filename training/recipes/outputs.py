@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from configs.errors import TandemError
-from training.models.static_branch import StaticBranch
 from training.run.loop import Outcome
 
 if TYPE_CHECKING:
@@ -108,18 +107,8 @@ def save_result(
 
 
 def write_student(model: SentenceTransformer, folder: Path) -> None:
-    """A folder that `training.models.students.open_model` opens, and SentenceTransformer(folder), but for what
-    stands beside the transformer: its module would be code to that."""
-    from sentence_transformers import SentenceTransformer
-
-    plain = [module for module in model if not isinstance(module, StaticBranch)]
-    if len(plain) == len(model):
-        model.save_pretrained(str(folder), create_model_card=False)
-        return
-    SentenceTransformer(modules=plain).save_pretrained(str(folder), create_model_card=False)
-    for module in model:
-        if isinstance(module, StaticBranch):
-            module.write(folder)
+    """A folder that `training.models.opening.open_model` opens, and SentenceTransformer(folder)."""
+    model.save_pretrained(str(folder), create_model_card=False)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
