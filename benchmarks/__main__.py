@@ -54,7 +54,7 @@ _SLOW = {"rank-bm25": 20_000_000, "bm25s": 100_000_000, "bm25s-faiss": 100_000_0
 )
 @click.option(
     "--encoder",
-    default="default",
+    default="fast",
     show_default=True,
     metavar="MODEL",
     help="The encoder of all systems, as `tandem index build --encoder` takes it.",

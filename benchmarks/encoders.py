@@ -111,13 +111,13 @@ def _seconds(model: _Model, texts: Sequence[str]) -> float:
 def _models(folder: Path) -> list[_Model]:
     """All that are compared; Base is the last."""
     from configs.training import StudentSettings
-    from indexer.encoders.local_models import ACCURATE, STUDENT, model_folder
+    from indexer.encoders.local_models import ACCURATE, FAST, model_folder
     from indexer.encoders.opening import open_encoder
     from training.export.transformer_student import export_compact
     from training.models.opening import open_model
     from training.models.students import new_body
 
-    found = [_opened("static student", "default", STUDENT)]
+    found = [_opened("static student", "fast", FAST)]
     if (ACCURATE / "config.json").is_file():
         found.append(_opened("transformer student (accurate)", "accurate", ACCURATE))
     teacher = model_folder("all-MiniLM-L6-v2")

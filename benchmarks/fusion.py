@@ -85,7 +85,7 @@ def build(collection: Collection, encoder: Encoder, folder: Path) -> Retriever:
 @click.option(
     "--data", type=click.Path(path_type=Path, exists=True), help="The folder of shared data."
 )
-@click.option("--encoder", default="default")
+@click.option("--encoder", default="fast")
 @click.option("--all", "everything", is_flag=True, help="Every method at several weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the values as JSON.")
 def main(data: Path | None, encoder: str, everything: bool, out: Path | None) -> None:

@@ -157,7 +157,7 @@ def lexical_side(
     query_file: str,
     count: int,
     file: str = "",
-    encoder: str = "default",
+    encoder: str = "fast",
     firsts: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Milliseconds of the search by words alone, down to passage ids: what bm25s and rank-bm25 give.

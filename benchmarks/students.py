@@ -49,7 +49,7 @@ ROWS = {
 }
 
 
-@click.command(epilog="Example: python -m benchmarks.students default accurate all-MiniLM-L6-v2")
+@click.command(epilog="Example: python -m benchmarks.students fast accurate all-MiniLM-L6-v2")
 @click.argument("encoders", nargs=-1, metavar="ENCODER...")
 @click.option(
     "--data",
@@ -66,7 +66,7 @@ ROWS = {
     help="Where students.json and students.md are written; encoders that are there already are kept.",
 )
 def main(encoders: tuple[str, ...], data: Path | None, out: Path) -> None:
-    """Measure each ENCODER [default: default accurate] on the development sets.
+    """Measure each ENCODER [default: fast accurate] on the development sets.
 
     Without the shared data there is nothing to measure, and the command says so and ends well.
     """
@@ -77,7 +77,7 @@ def main(encoders: tuple[str, ...], data: Path | None, out: Path) -> None:
         return
     file = out / "students.json"
     found: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    for name in encoders or ("default", "accurate"):
+    for name in encoders or ("fast", "accurate"):
         try:
             found[Path(name).name] = figures(open_encoder(name), folder)
         except TandemError as error:

@@ -12,6 +12,7 @@ from .lazy import LazyGroup
 from .options import config_options, index_option, json_option
 from .progress import Advance, Bar, no_bar, progress_bar, progress_over, progress_to
 from .settings import (
+    AUTO,
     DenseSettings,
     ElasticsearchSettings,
     EncoderSettings,
@@ -38,6 +39,7 @@ from .training_corpora import CorporaSettings, CorpusSettings
 from .training_static import StaticSettings, TokenizerSettings
 
 __all__ = [
+    "AUTO",
     "Advance",
     "AlarmSettings",
     "BackendError",

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 from configs.errors import ConfigError
 
 __all__ = [
+    "AUTO",
     "DenseSettings",
     "ElasticsearchSettings",
     "EncoderSettings",
@@ -33,14 +34,17 @@ __all__ = [
 
 T = TypeVar("T")
 
+AUTO = "auto"
+"""The encoder that is chosen by the size of a collection."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
     """What turns text into vectors."""
 
-    model: str = "default"
-    """`default` (the static student in the package), `accurate` (that and the transformer there: better
-    and slower), `hash` (tests), a folder, or a sentence-transformers name."""
+    model: str = AUTO
+    """`auto` (`accurate` up to 10,000 passages, `fast` beyond), `fast` (the static encoder in the package), `accurate`
+    (the transformer there), `hash` (tests), a folder, or a sentence-transformers name."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`: where a transformer encodes and FAISS searches."""
     batch_size: int = 64

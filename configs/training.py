@@ -104,7 +104,7 @@ class StudentSettings:
     body: str = ""
     """A model whose layers are kept under the new `tokenizer`, each of whose tokens starts as a mean of
     the body's words nearest to it; empty: layers of random weights."""
-    bridge: str = "default"
+    bridge: str = "fast"
     """The static student that tells which words are near (with `body`): `default`, or a folder."""
     architecture: Literal["bert", "distilbert", "electra"] = "bert"
     """`electra`: as bert, with token vectors of `embedding_width`, widened by one layer."""

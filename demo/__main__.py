@@ -21,14 +21,14 @@ INDEX = Path("demo.index")
 
 
 def main() -> None:
-    encoder = open_encoder("default")
+    encoder = open_encoder("accurate")
     found = documents(INDEX / "rejects.jsonl")
     if (INDEX / "manifest.json").exists() and (
         read_manifest(INDEX).encoder.fingerprint == encoder.fingerprint
     ):
         report = add_documents(INDEX, found, encoder)
     else:
-        report = build_index(INDEX, found, encoder, model="default", overwrite=True)
+        report = build_index(INDEX, found, encoder, model="accurate", overwrite=True)
     click.echo(
         f"{INDEX}: {report.documents} documents in {len(read_manifest(INDEX).languages)} languages; "
         f"{report.added} added, {report.unchanged} unchanged, {report.seconds:.1f} s"

@@ -40,14 +40,14 @@ def cluster() -> Iterator[ElasticsearchSettings]:
 
 
 def main() -> None:
-    encoder = open_encoder("default")
+    encoder = open_encoder("accurate")
     with cluster() as settings:
         report = build_in_cluster(
             ADDRESS,
             documents(Path("tandem-demo.rejects.jsonl")),
             encoder,
             settings=settings,
-            model="default",
+            model="accurate",
             overwrite=True,
         )
         found = cluster_info(ADDRESS, settings)

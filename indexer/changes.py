@@ -16,10 +16,10 @@ from typing import Any
 
 from configs.errors import DocumentError
 from configs.progress import Bar, no_bar
-from configs.settings import Settings
+from configs.settings import AUTO, EncoderSettings, Settings
 from indexer.build import ChangeReport, add_documents, build_index, delete_documents
 from indexer.elastic.address import is_address, name_in
-from indexer.encoders.opening import named_encoder, open_encoder
+from indexer.encoders.opening import choose_encoder, named_encoder, open_encoder
 from indexer.schema import Document, Encoder
 from indexer.storage.manifest import read_manifest
 from indexer.sync import SyncReport, sync_folder
@@ -86,8 +86,10 @@ def build(
             "workers": _workers(),
         }
         if encoder is None:
-            encoder = open_encoder(**dataclasses.asdict(settings.encoder))
-            shared["model"] = _kept(settings.encoder.model)
+            chosen, documents = _chosen(settings, reading.documents, tell)
+            reading = dataclasses.replace(reading, documents=documents)
+            encoder = open_encoder(**dataclasses.asdict(chosen))
+            shared["model"] = _kept(chosen.model)
         if is_address(place):
             from indexer.cluster_build import build_in_cluster
 
@@ -206,12 +208,13 @@ class FolderSync:
     def _build(self, documents: Iterable[Document], on_reject: OnReject) -> ChangeReport:
         """The first run makes the index."""
         settings = self._settings
-        self._encoder = open_encoder(**dataclasses.asdict(settings.encoder))
+        chosen, documents = _chosen(settings, documents)
+        self._encoder = open_encoder(**dataclasses.asdict(chosen))
         return build_index(
             self._place,
             documents,
             self._encoder,
-            model=_kept(settings.encoder.model),
+            model=_kept(chosen.model),
             query_prompt=settings.encoder.query_prompt,
             passage_prompt=settings.encoder.passage_prompt,
             passages=settings.passages,
@@ -222,6 +225,26 @@ class FolderSync:
             workers=_workers(),
             device=settings.encoder.device,
         )
+
+
+def _chosen(
+    settings: Settings,
+    documents: Iterable[Document],
+    tell: Callable[[str], None] = lambda line: None,
+) -> tuple[EncoderSettings, Iterator[Document]]:
+    """The encoder of the settings, `auto` decided by the documents; and the documents again."""
+    if settings.encoder.model != AUTO:
+        return settings.encoder, iter(documents)
+    model, documents = choose_encoder(documents, settings.passages.size)
+    if model == "accurate":
+        tell(
+            "encoder: accurate (up to 10,000 passages); --encoder fast is some hundred times faster"
+        )
+    else:
+        tell(
+            "encoder: fast (more than 10,000 passages); --encoder accurate finds more, and takes longer"
+        )
+    return dataclasses.replace(settings.encoder, model=model), documents
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
-from indexer.encoders.opening import open_encoder
+from indexer.encoders.opening import RENAMED, open_encoder
 from indexer.schema import (
     Bounds,
     CollectionFacts,
@@ -148,7 +148,7 @@ class IndexFolder:
             intact = beside.submit(_refuse_changed, path, file, manifest) if file else None
             if encoder is None:
                 encoder = open_encoder(
-                    entry.model,
+                    RENAMED.get(entry.model, entry.model),
                     device=device,
                     query_prompt=entry.query_prompt,
                     passage_prompt=entry.passage_prompt,

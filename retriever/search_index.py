@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import ConfigError
 from configs.progress import Advance, Bar, no_bar, progress_bar
 from configs.settings import Settings, parse
-from indexer.encoders.opening import named_encoder, open_encoder
+from indexer.encoders.opening import named_encoder
 from indexer.schema import Document, Encoder, Fielded, FieldKind, Mode, Where
 from indexer.text.conditions import parse_condition
 from indexer.threads import limit
@@ -87,8 +87,6 @@ def build_index(
     chosen = _settings(settings, encoder)
     limit(chosen.threads)
     own = encoder if encoder is not None and not isinstance(encoder, str) else None
-    if own is None:
-        own = open_encoder(**dataclasses.asdict(chosen.encoder))
     change = changes.build(
         place, sources, chosen, own, read=read, overwrite=overwrite, restart=restart,
         strict=strict, bar=_bar(progress),

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 import indexer.disk_cache
 from indexer.disk_cache import derived, folder, tensors
-from indexer.encoders.local_models import STUDENT
+from indexer.encoders.local_models import FAST
 from indexer.encoders.static_encoder import StaticEncoder
 
 ARRAYS = {
@@ -129,11 +129,11 @@ def test_a_table_that_lies_is_refused(header: bytes) -> None:
         tensors(np.frombuffer((2**63).to_bytes(8, "little") + header, np.uint8))
 
 
-@pytest.mark.skipif(not STUDENT.is_dir(), reason="no student in this checkout")
+@pytest.mark.skipif(not FAST.is_dir(), reason="no student in this checkout")
 def test_a_student_opened_again_gives_the_same_vectors(home: Path) -> None:
     texts = ["Where is the hospital?", "Kde je nemocnice", "病院はどこですか", "\ud83d x[UNK]y"]
-    first = StaticEncoder.load(STUDENT)
-    again = StaticEncoder.load(STUDENT)
+    first = StaticEncoder.load(FAST)
+    again = StaticEncoder.load(FAST)
     assert [path.name.partition("-")[0] for path in home.iterdir()] == ["unigram"]
     assert (first.encode(texts) == again.encode(texts)).all()
     many = again.encode(texts * 200)  # with a table that is unpacked

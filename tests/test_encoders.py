@@ -176,7 +176,7 @@ def test_a_model_that_cannot_be_had_is_told_at_once_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("acurate", "accurate"), ("defualt", "default"), ("hsah", "hash")]
+    ("typed", "meant"), [("acurate", "accurate"), ("fasst", "fast"), ("hsah", "hash")]
 )
 def test_a_mistyped_name_is_told_the_right_one(typed: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=f"{typed}.*did you mean {meant}"):

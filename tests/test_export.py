@@ -22,7 +22,8 @@ pytest.importorskip("onnx", reason="extra `train` not installed")
 from sentence_transformers import SentenceTransformer
 
 from training.export.transformer_student import export_compact
-from training.models.opening import open_model, with_pooling
+from training.models.opening import open_model
+from training.models.pooling import with_pooling
 from training.models.students import new_body
 
 TEXTS = [text for pair in sentences(20) for text in pair]
@@ -65,7 +66,7 @@ def test_other_bodies_are_kept_too(
     import dataclasses
 
     from indexer.encoders.transformer_encoder import read
-    from indexer.encoders.transformer_engine import numpy_engine, torch_engine
+    from indexer.encoders.transformer_engine import torch_engine
     from training.models.model_parts import restored
 
     shape = dataclasses.replace(
@@ -77,10 +78,8 @@ def test_other_bodies_are_kept_too(
     ours = encoder.encode(TEXTS)
     theirs = unit_rows(np.asarray(model.encode(TEXTS, show_progress_bar=False)))
     assert np.abs(ours - theirs).max() < 1e-3
-    layers = read(tmp_path / "small")[1].layers
-    for engine in (numpy_engine(layers), torch_engine(layers, "cpu")):
-        encoder._engine = engine
-        assert np.abs(encoder.encode(TEXTS) - ours).max() < 2e-6
+    encoder._engine = torch_engine(read(tmp_path / "small").layers, "cpu")
+    assert np.abs(encoder.encode(TEXTS) - ours).max() < 2e-6
     back = np.asarray(restored(tmp_path / "small").encode(TEXTS, show_progress_bar=False))
     assert np.abs(unit_rows(back) - ours).max() < 2e-6
 
@@ -120,7 +119,8 @@ def test_a_compact_student_comes_back_as_a_sentence_transformers_one(
     back = ["train", "export", str(tmp_path / "small"), "-o", str(tmp_path / "st")]
     tandem.main([*back, "--format", "sentence-transformers"])
     ours = CompactEncoder.load(tmp_path / "small", device="cpu").encode(TEXTS)
-    assert np.abs(vectors(tmp_path / "st") - ours).max() < 2e-6
+    cosines = np.einsum("ij,ij->i", vectors(tmp_path / "st"), ours)
+    assert cosines.min() > 0.999  # onnxruntime rounds what goes into a product to 8 bits
     assert (tmp_path / "st" / "MODEL_CARD.md").is_file()
 
 

@@ -118,7 +118,7 @@ def test_each_part_of_a_query_by_hand() -> None:
 
 
 def test_the_tokens_of_a_query_are_rows_of_the_static_encoders_table() -> None:
-    encoder = open_encoder("default")
+    encoder = open_encoder("fast")
     assert isinstance(encoder, StaticEncoder)
     (query,) = prepared(["hospital in Prague"], encoder, ["en"])
     names = {row: token for token, row in encoder.vocabulary().items()}

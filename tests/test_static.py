@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from configs.errors import ConfigError
-from indexer.encoders.local_models import STUDENT
+from indexer.encoders.local_models import FAST
 from indexer.encoders.opening import open_encoder
 from indexer.encoders.static_encoder import StaticEncoder, unpacked
 from training.export.static_student import export_static, quantised, with_lengths
@@ -34,7 +34,7 @@ TABLE = np.array(
     np.float32,
 )
 
-shipped = pytest.mark.skipif(not STUDENT.is_dir(), reason="no student in this checkout")
+shipped = pytest.mark.skipif(not FAST.is_dir(), reason="no student in this checkout")
 
 
 def word_tokenizer(path: Path) -> Path:
@@ -150,16 +150,16 @@ def test_another_format_is_refused(folder: Path) -> None:
 
 @shipped
 def test_the_shipped_student_is_whole_and_small() -> None:
-    config = json.loads((STUDENT / "config.json").read_text())
+    config = json.loads((FAST / "config.json").read_text())
     for name, facts in config["files"].items():
-        assert hashlib.sha256((STUDENT / name).read_bytes()).hexdigest() == facts["sha256"]
-    assert sum(path.stat().st_size for path in STUDENT.iterdir()) <= 30_000_000
-    assert "licence" in (STUDENT / "MODEL_CARD.md").read_text("utf-8")
+        assert hashlib.sha256((FAST / name).read_bytes()).hexdigest() == facts["sha256"]
+    assert sum(path.stat().st_size for path in FAST.iterdir()) <= 30_000_000
+    assert "licence" in (FAST / "MODEL_CARD.md").read_text("utf-8")
 
 
 @shipped
 def test_the_shipped_student_knows_words_of_other_languages() -> None:
-    encoder = open_encoder("default")
+    encoder = open_encoder("fast")
     english = ["hospital", "school", "police", "computer", "weather", "airport"]
     for words in (
         ["nemocnice", "škola", "policie", "počítač", "počasí", "letiště"],
@@ -174,7 +174,7 @@ def test_the_shipped_student_knows_words_of_other_languages() -> None:
 def test_the_shipped_student_needs_no_torch() -> None:
     code = (
         "import sys; from indexer.encoders.opening import open_encoder; "
-        "print(open_encoder('default').encode(['hello']).shape[1], 'torch' in sys.modules)"
+        "print(open_encoder('fast').encode(['hello']).shape[1], 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[1] == "False"
@@ -187,7 +187,7 @@ def test_the_shipped_student_loads_and_encodes_fast() -> None:
     loading, encoding = [], []
     for _ in range(5):  # the best of five: other work on the machine is not what is measured
         began = time.perf_counter()
-        encoder = open_encoder("default")
+        encoder = open_encoder("fast")
         loading.append(time.perf_counter() - began)
         began = time.perf_counter()
         encoder.encode(texts)

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 import indexer.encoders.static_encoder
 import indexer.encoders.unigram_tokenizer
-from indexer.encoders.local_models import STUDENT
+from indexer.encoders.local_models import FAST
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.encoders.unigram_tokenizer import Unigram
 
@@ -23,7 +23,7 @@ VOCABULARY = [
     ("\u2581ab", -6.0), ("ba", -4.0), ("\u03c3", -5.0), ("\u03c2", -5.0), (".", -3.0), ("\u2581.", -2.5),
 ]  # fmt: skip
 
-shipped = pytest.mark.skipif(not STUDENT.is_dir(), reason="no student in this checkout")
+shipped = pytest.mark.skipif(not FAST.is_dir(), reason="no student in this checkout")
 
 
 def made(pieces: list[tuple[str, float]] = VOCABULARY) -> Tokenizer:
@@ -124,7 +124,7 @@ def same(encoder: StaticEncoder, texts: list[str]) -> int:
 
 @shipped
 def test_every_letter_is_folded_and_split_as_the_library_does() -> None:
-    encoder = StaticEncoder.load(STUDENT)
+    encoder = StaticEncoder.load(FAST)
     letters = [
         chr(point)
         for point in range(0x20, 0x20000)
@@ -138,7 +138,7 @@ def test_every_letter_is_folded_and_split_as_the_library_does() -> None:
 
 @shipped
 def test_real_text_in_many_languages_is_cut_the_same(shared_data: Path) -> None:
-    encoder = StaticEncoder.load(STUDENT)
+    encoder = StaticEncoder.load(FAST)
     files = sorted((shared_data / "ntrex128").glob("*.tsv.gz"))
     assert len(files) >= 30
     texts: list[str] = []
@@ -151,7 +151,7 @@ def test_real_text_in_many_languages_is_cut_the_same(shared_data: Path) -> None:
 @shipped
 def test_a_few_words_are_cut_as_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path(__file__).read_text("utf-8") + "Příliš žluťoučký kůň 病院はどこ ни рыба ☃𐿰 aa☃b"
-    encoder = StaticEncoder.load(STUDENT)
+    encoder = StaticEncoder.load(FAST)
     model = encoder._model()
     assert model is not None
     few = sorted({word for piece in text.split() for word in words(model, piece) or ()})
@@ -167,12 +167,12 @@ def test_vectors_are_those_of_the_library_alone(monkeypatch: pytest.MonkeyPatch)
         f"Slovo{n} hospital-{n}, {n} école “{n}” 病院{n} {'[UNK]' * (n % 9 == 0)}"
         for n in range(500)
     ]
-    encoder = StaticEncoder.load(STUDENT, whole=False)
+    encoder = StaticEncoder.load(FAST, whole=False)
     monkeypatch.setattr(indexer.encoders.static_encoder, "LETTERS", 100)
     together = encoder.encode(texts)
     assert encoder._table is not None and len(encoder.encode_most(texts)[1]) >= 56
     monkeypatch.setattr(indexer.encoders.static_encoder, "LETTERS", 10**9)
-    few = StaticEncoder.load(STUDENT, whole=False).encode(texts)
+    few = StaticEncoder.load(FAST, whole=False).encode(texts)
     monkeypatch.setattr(StaticEncoder, "_found_together", lambda self, pieces: {})
-    alone = StaticEncoder.load(STUDENT).encode(texts)
+    alone = StaticEncoder.load(FAST).encode(texts)
     assert (together == alone).all() and (few == alone).all()

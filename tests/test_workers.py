@@ -19,7 +19,7 @@ import indexer.storage.commit
 import indexer.storage.journal
 from configs.settings import PassageSettings
 from indexer.build import build_index
-from indexer.encoders.local_models import STUDENT
+from indexer.encoders.local_models import FAST
 from indexer.encoders.opening import HashEncoder
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.folder import IndexFolder
@@ -27,7 +27,7 @@ from indexer.prepare import Hashed, Task, divided, in_workers
 from indexer.schema import Document
 from indexer.verify import verify
 
-pytestmark = pytest.mark.skipif(not STUDENT.is_dir(), reason="no student in this checkout")
+pytestmark = pytest.mark.skipif(not FAST.is_dir(), reason="no student in this checkout")
 
 BATCH = 30
 WORDS = "nemocnice škola hospital school 病院 больница und der Zug [UNK] \u2581x 😀 naïve x2 a.b".split()
@@ -53,7 +53,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows(path: Path) -> tuple[list[Document], np.ndarray, list[tuple[int, int, int]]]:
-    folder = IndexFolder.open(path, StaticEncoder.load(STUDENT), "cpu")
+    folder = IndexFolder.open(path, StaticEncoder.load(FAST), "cpu")
     found = [document for document, *_ in folder.store.live()]
     vectors = folder.store.take(np.arange(len(folder.store)))
     passages = [(int(p["document"]), int(p["start"]), int(p["end"])) for p in folder.store.passages]
@@ -63,8 +63,8 @@ def rows(path: Path) -> tuple[list[Document], np.ndarray, list[tuple[int, int, i
 
 def test_workers_make_the_same_index(tmp_path: Path) -> None:
     items = documents(300)
-    alone = build_index(tmp_path / "alone", items, StaticEncoder.load(STUDENT))
-    shared = build_index(tmp_path / "shared", items, StaticEncoder.load(STUDENT), workers=2)
+    alone = build_index(tmp_path / "alone", items, StaticEncoder.load(FAST))
+    shared = build_index(tmp_path / "shared", items, StaticEncoder.load(FAST), workers=2)
     assert shared.passages == shared.encoded == alone.passages
     assert verify(tmp_path / "shared") == []
     first, second = rows(tmp_path / "alone"), rows(tmp_path / "shared")
@@ -84,19 +84,19 @@ def test_a_build_with_workers_is_resumed(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(indexer.storage.commit, "reached", reached)
     with pytest.raises(KeyboardInterrupt):
-        build_index(tmp_path / "a", items, StaticEncoder.load(STUDENT), workers=2)
+        build_index(tmp_path / "a", items, StaticEncoder.load(FAST), workers=2)
     monkeypatch.setattr(indexer.storage.commit, "reached", lambda point: None)
     kept = (tmp_path / "a/journal/vectors.f32").stat().st_size // (4 * 256)
     assert kept > 60
-    report = build_index(tmp_path / "a", items, StaticEncoder.load(STUDENT), workers=2)
+    report = build_index(tmp_path / "a", items, StaticEncoder.load(FAST), workers=2)
     assert report.encoded == report.passages - kept
-    build_index(tmp_path / "b", items, StaticEncoder.load(STUDENT))
+    build_index(tmp_path / "b", items, StaticEncoder.load(FAST))
     assert (rows(tmp_path / "a")[1] == rows(tmp_path / "b")[1]).all()
 
 
 def test_what_is_under_way_is_never_more_than_a_batch() -> None:
-    task = indexer.prepare.task_of(PassageSettings(), StaticEncoder.load(STUDENT), 2)
-    assert task.model == STUDENT and task.passages == BATCH // 3
+    task = indexer.prepare.task_of(PassageSettings(), StaticEncoder.load(FAST), 2)
+    assert task.model == FAST and task.passages == BATCH // 3
     begun = 0
 
     def batches() -> Iterator[list[Hashed]]:
@@ -114,7 +114,7 @@ def test_what_is_under_way_is_never_more_than_a_batch() -> None:
 
 def test_an_encoder_that_was_replaced_meanwhile_is_not_used() -> None:
     settings = PassageSettings()
-    task = indexer.prepare.task_of(settings, StaticEncoder.load(STUDENT), 1)
+    task = indexer.prepare.task_of(settings, StaticEncoder.load(FAST), 1)
     other = dataclasses.replace(task, fingerprint="another")
     batches = [[(document, b"")] for document in documents(2)]
     for each, encoded in ((task, True), (other, False)):
@@ -133,7 +133,7 @@ def test_documents_are_divided_by_their_passages() -> None:
 def test_what_a_transformer_reads_is_not_encoded_by_workers() -> None:
     settings = PassageSettings()
     assert indexer.prepare.task_of(settings, HashEncoder(16), 2).model is None
-    assert indexer.prepare.task_of(settings, StaticEncoder.load(STUDENT), 0).model is None
+    assert indexer.prepare.task_of(settings, StaticEncoder.load(FAST), 0).model is None
 
 
 def gone(process: int) -> bool:
@@ -175,11 +175,11 @@ def test_a_kill_while_workers_encode_leaves_nothing_running_and_is_resumed(
     kept = (tmp_path / "a/journal/vectors.f32").stat().st_size // (4 * 256)
     assert kept >= (at - 1) * (BATCH // 3) * (point == "batch encoded") // 2
     items = documents(300)
-    report = build_index(tmp_path / "a", items, StaticEncoder.load(STUDENT), workers=2)
+    report = build_index(tmp_path / "a", items, StaticEncoder.load(FAST), workers=2)
     assert report.encoded >= report.passages - kept
     assert report.encoded < report.passages or kept == 0
     assert verify(tmp_path / "a") == []
-    build_index(tmp_path / "b", items, StaticEncoder.load(STUDENT))
+    build_index(tmp_path / "b", items, StaticEncoder.load(FAST))
     first, second = rows(tmp_path / "a"), rows(tmp_path / "b")
     assert first[0] == second[0] and first[2] == second[2]
     assert (first[1] == second[1]).all()

@@ -22,7 +22,7 @@ import indexer.storage.commit
 import indexer.storage.journal
 from configs.errors import TandemError
 from indexer.build import build_index
-from indexer.encoders.local_models import STUDENT
+from indexer.encoders.local_models import FAST
 from indexer.encoders.static_encoder import StaticEncoder
 
 
@@ -42,7 +42,7 @@ def main(folder: str, whom: str, wanted: str, at: str) -> None:
     indexer.prepare._WORTH_WORKERS = 4 * BATCH
     setattr(indexer.storage.commit, "reached", reached)  # noqa: B010
     try:
-        build_index(Path(folder), documents(300), StaticEncoder.load(STUDENT), workers=2)
+        build_index(Path(folder), documents(300), StaticEncoder.load(FAST), workers=2)
     except TandemError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

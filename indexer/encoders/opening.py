@@ -9,33 +9,41 @@ import dataclasses
 import difflib
 import hashlib
 import importlib.util
+import itertools
 import json
+import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from configs.errors import BackendError, ConfigError, MissingExtra
-from configs.settings import EncoderSettings
-from indexer.encoders.local_models import ACCURATE, STUDENT, model_folder
+from configs.settings import AUTO, EncoderSettings
+from indexer.encoders.local_models import ACCURATE, FAST, model_folder
 from indexer.encoders.transformer_encoder import CompactEncoder, is_compact
-from indexer.schema import Encoder, Kind, Matrix
+from indexer.schema import Document, Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 __all__ = [
+    "ACCURATE_UP_TO",
+    "RENAMED",
     "HashEncoder",
     "TransformerEncoder",
+    "choose_encoder",
     "named_encoder",
     "open_encoder",
 ]
 
-# The students in the package, by the names that open them; `accurate` adds a transformer to `default`.
-PACKAGED = {"default": STUDENT, "accurate": ACCURATE}
+# The encoders in the package, by the names that open them.
+PACKAGED = {"fast": FAST, "accurate": ACCURATE}
+RENAMED = {"default": "fast"}
+ACCURATE_UP_TO = 10_000
+"""Passages up to which `auto` takes `accurate`: some minutes on two cores."""
 
 
 class HashEncoder:
@@ -117,7 +125,7 @@ class TransformerEncoder:
 
 
 def open_encoder(
-    model: str = "default",
+    model: str = "fast",
     *,
     device: str = "auto",
     batch_size: int = 64,
@@ -126,9 +134,9 @@ def open_encoder(
 ) -> Encoder:
     """The encoder that `model` names.
 
-    `default` is the static student in the package, `accurate` that with the transformer beside it, `hash` or
-    `hash:DIM` the HashEncoder; a folder holds a static student, a compact transformer or a
-    sentence-transformers model; anything else is a sentence-transformers name.
+    `fast` is the static encoder in the package, `accurate` the transformer (also where `auto` stands and no
+    collection is known: see `choose_encoder`), `hash` or `hash:DIM` the HashEncoder; a folder holds a static encoder, a
+    compact transformer or a sentence-transformers model; anything else is a sentence-transformers name.
     Raises ConfigError for a folder that holds no model or a name that was mistyped, BackendError when a hub cannot be reached,
     MissingExtra when sentence-transformers is not installed.
     """
@@ -137,6 +145,13 @@ def open_encoder(
         if not dim.isdigit():
             raise ConfigError(f"encoder {model}: write hash:DIM, for example hash:256")
         return HashEncoder(int(dim))
+    if model in RENAMED:
+        warnings.warn(
+            f"the encoder {model} is called {RENAMED[model]} now", FutureWarning, stacklevel=2
+        )
+        model = RENAMED[model]
+    if model == AUTO:
+        model = "accurate"
     path = PACKAGED.get(model, Path(model))
     if path.is_dir():
         if is_compact(path):
@@ -146,7 +161,6 @@ def open_encoder(
                 model if model in PACKAGED else "",
                 device=device,
                 prompts={kind: text for kind, text in given.items() if text is not None},
-                static=open_encoder,
             )
         if _is_static(path):
             from indexer.encoders.static_encoder import StaticEncoder
@@ -158,13 +172,28 @@ def open_encoder(
             )
     elif model in PACKAGED:
         raise ConfigError(
-            f"encoder {model}: this installation carries no such student; name another model"
-            + (", or leave it at default" if model != "default" else "")
+            f"encoder {model}: this installation carries no such encoder; name another model"
         )
     near = difflib.get_close_matches(model, [*PACKAGED, "hash"], n=1, cutoff=0.75)
     if near and "/" not in model and model_folder(model) is None:
         raise ConfigError(f"encoder {model}: there is no such model; did you mean {near[0]}?")
     return _open_transformer(model, device, batch_size, query_prompt, passage_prompt)
+
+
+def choose_encoder(documents: Iterable[Document], size: int) -> tuple[str, Iterator[Document]]:
+    """What `auto` means for these documents, split into passages of `size` characters; and the documents again.
+
+    At most ACCURATE_UP_TO passages' worth of documents is read ahead.
+    """
+    stream = iter(documents)
+    ahead: list[Document] = []
+    passages = 0
+    for document in stream:
+        ahead.append(document)
+        passages += max(1, -(-len(document.text) // size))
+        if passages > ACCURATE_UP_TO:
+            return "fast", itertools.chain(ahead, stream)
+    return "accurate", iter(ahead)
 
 
 def _is_static(folder: Path) -> bool:

@@ -36,7 +36,7 @@ from configs.errors import ConfigError
 from indexer.encoders.neutral_space import NeutralSpace
 from indexer.encoders.static_encoder import open_unigram, refuse_cut, unpacked
 from indexer.encoders.transformer_engine import Engine, Layers, onnx_engine, torch_engine
-from indexer.encoders.unigram_tokenizer import XLMR, Unigram
+from indexer.encoders.unigram_tokenizer import XLMR
 from indexer.schema import Kind, Matrix
 from indexer.vectors import unit_rows
 
@@ -334,9 +334,12 @@ def _stored(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> S
     positions, head = found.pop("positions"), found.pop("head", None)
     means, directions = found.pop("neutral.means", None), found.pop("neutral.directions", None)
     neutral = None if means is None or directions is None else NeutralSpace(means, directions)
+    count = int(config["layers"])
+    if f"{count - 1}.norm2.bias" not in found or f"{count}.norm2.bias" in found:
+        raise ValueError(f"its layers are not {count}")
     layers = Layers(
         found,
-        int(config["layers"]),
+        count,
         int(config["heads"]),
         float(config["epsilon"]),
         str(config["pooling"]),

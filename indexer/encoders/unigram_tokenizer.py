@@ -148,9 +148,7 @@ class Unigram:
         return model
 
     @classmethod
-    def of(
-        cls, tokenizer: Mapping[str, Any], steps: tuple[Any, Any] = STATIC
-    ) -> Unigram | None:
+    def of(cls, tokenizer: Mapping[str, Any], steps: tuple[Any, Any] = STATIC) -> Unigram | None:
         """The model of a tokenizer.json; None when its steps before the model are not `steps`."""
         model = tokenizer["model"]
         added = tokenizer.get("added_tokens") or []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import ConfigError
 from indexer.encoders.transformer_encoder import is_compact
-from training.models.e5_package import NAMES as E5
+from training.models import e5_package
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -44,7 +44,7 @@ class Export:
 
 def kind_of(run: Path) -> Kind:
     """What lies in `run`. Raises ConfigError where there is no student."""
-    if run.name in E5 and not run.is_dir():
+    if run.name in e5_package.NAMES and not run.is_dir():
         return "transformer"
     if not run.is_dir():
         raise ConfigError(f"{run}: there is no such folder; give what `tandem train` wrote")

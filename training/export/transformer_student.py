@@ -150,14 +150,14 @@ def agreement(model: SentenceTransformer, encoder: CompactEncoder) -> float:
 def _tensors(parts: Parts, bits: Bits) -> dict[str, NDArray[Any]]:
     """model.safetensors: see `indexer.encoders.transformer_encoder`."""
     if bits == 4 and parts.table.shape[1] % ROW_BLOCK == 0:
-        rows, scale = in_4_bits(parts.table)
+        rows, scales = in_4_bits(parts.table)
+        tensors: dict[str, NDArray[Any]] = {"table.rows": rows, "table.scale": scales}
     else:
-        rows, scale = quantised(np.ascontiguousarray(parts.table), bits)
-        scale = scale[:, None]
-    tensors: dict[str, NDArray[Any]] = {"table.rows": rows, "table.scale": scale}
+        whole, scale = quantised(np.ascontiguousarray(parts.table), bits)
+        tensors = {"table.rows": whole, "table.scale": scale[:, None]}
     tensors["positions"] = np.ascontiguousarray(parts.positions)
     for name, matrix in parts.matrices.items():
-        if bits == 16:
+        if bits == 16 or matrix.shape[1] % 16:  # a block has at least 16 numbers
             tensors[f"{name}.rows"] = np.ascontiguousarray(matrix, np.float16)
         else:
             tensors[f"{name}.blocks"], tensors[f"{name}.scale"] = in_8_bits(matrix)
@@ -175,7 +175,7 @@ def in_4_bits(table: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np
     step = scale.astype(np.float32)[:, :, None]
     numbers = np.divide(blocks, step, out=np.zeros_like(blocks), where=step != 0)
     whole = (np.clip(np.rint(numbers), -8, 7) + 8).astype(np.uint8).reshape(table.shape)
-    return whole[:, 0::2] | (whole[:, 1::2] << 4), scale
+    return np.asarray(whole[:, 0::2] | (whole[:, 1::2] << 4), np.uint8), scale
 
 
 def in_8_bits(matrix: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -185,9 +185,7 @@ def in_8_bits(matrix: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[n
     .9988, and .9996 with 32, which is a fifth slower.
     """
     out, width = matrix.shape
-    size = next((size for size in (128, 64, 32, 16) if width % size == 0), 0)
-    if not size:
-        raise ConfigError(f"8 bits need widths that are multiples of 16, not {width}; use --bits 16")
+    size = next(size for size in (128, 64, 32, 16) if width % size == 0)
     blocks = matrix.reshape(out, -1, size)
     scale = np.abs(blocks).max(axis=2) / np.float32(127)
     step = scale[:, :, None]

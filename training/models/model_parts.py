@@ -125,7 +125,7 @@ def restored(folder: Path) -> SentenceTransformer:
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize
     from transformers import BertConfig, BertModel, ElectraConfig, ElectraModel
 
-    from training.models.opening import with_pooling
+    from training.models.pooling import with_pooling
     from training.models.tokenizers import wrap_tokenizer
 
     stored = read(folder)
@@ -165,7 +165,9 @@ def restored(folder: Path) -> SentenceTransformer:
     if stored.neutral is not None:
         # One mean for queries and passages, which a layer cannot tell apart: their own differ little.
         wide = stored.neutral.means.shape[1]
-        kept = np.eye(wide, dtype=np.float32) - stored.neutral.directions.T @ stored.neutral.directions
+        kept = (
+            np.eye(wide, dtype=np.float32) - stored.neutral.directions.T @ stored.neutral.directions
+        )
         neutral = Dense(wide, wide, bias=True, activation_function=torch.nn.Identity())
         neutral.linear.weight.data.copy_(torch.from_numpy(kept))
         neutral.linear.bias.data.copy_(torch.from_numpy(-stored.neutral.means.mean(axis=0) @ kept))

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from configs.errors import BackendError, ConfigError, MissingExtra
 from indexer.encoders.local_models import model_folder
 from training.models.e5_package import NAMES, find_package, open_e5
+from training.models.pooling import quiet
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["open_model", "quiet", "width_of", "with_pooling"]
+__all__ = ["open_model", "width_of"]
 
 
 def open_model(
@@ -62,24 +63,6 @@ def open_model(
     if max_tokens is not None:
         model.max_seq_length = max_tokens
     return model
-
-
-def with_pooling(folder: str, pooling: str, max_tokens: int, device: str) -> SentenceTransformer:
-    """The body in `folder` as a sentence-transformers model."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-
-    body = Transformer(folder, max_seq_length=max_tokens)
-    width = int(body.get_embedding_dimension())
-    return SentenceTransformer(modules=[body, Pooling(width, pooling)], device=device)
-
-
-def quiet() -> None:
-    """No bars of transformers for reading and writing a few files: a recipe has its own."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # BERT's own pooler is never used
 
 
 def width_of(model: SentenceTransformer) -> int:

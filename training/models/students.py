@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import ConfigError, TandemError
 from configs.training import StudentSettings
-from training.models.opening import open_model, quiet, with_pooling
+from training.models.opening import open_model
+from training.models.pooling import quiet, with_pooling
 from training.models.tokenizers import tokenizer_file, wrap_tokenizer
 from training.models.vocabulary_transplant import transplanted
 

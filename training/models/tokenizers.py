@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import ConfigError
-from indexer.encoders.local_models import STUDENT
+from indexer.encoders.local_models import FAST
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,8 +24,8 @@ SPECIAL = {  # role -> the spellings in use, the one that is added when none is 
 
 
 def tokenizer_file(path: str) -> Path:
-    """The tokenizer.json that `path` names: a file, a folder with one, or `default`, the shipped one."""
-    folder = STUDENT if path == "default" else Path(path)
+    """The tokenizer.json that `path` names: a file, a folder with one, or `fast`, the shipped one."""
+    folder = FAST if path in ("fast", "default") else Path(path)
     file = folder / "tokenizer.json" if folder.is_dir() else folder
     if not file.is_file():
         raise ConfigError(

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sentence_transformers.sentence_transformer.losses import MSELoss
 
 __all__ = ["distill"]
+
 
 def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Result:
     """Train the student of `settings` into OUT/model; goes on from OUT/checkpoints.
