@@ -44,6 +44,15 @@ def test_an_unclosed_svg_does_not_swallow_the_page() -> None:
     assert (read_page(page).title, read_page(page).text) == ("Icons", "Lighthouses")
 
 
+@pytest.mark.parametrize(
+    "tag", ["noscript", "video src=x", "object data=x", "canvas", "nav", "aside", "header", "math", "select"]
+)  # fmt: skip
+def test_no_element_left_open_swallows_the_page(tag: str) -> None:
+    assert (
+        "lighthouses" in read_page(f"<title>T</title><{tag}><p>A paragraph about lighthouses").text
+    )
+
+
 def test_soft_hyphens_are_no_letters_and_form_fields_are_words_apart() -> None:
     page = (
         "<title>Kran&shy;ken&shy;haus</title><p>Wald&shy;rand <b>light</b>houses</p>"

@@ -20,9 +20,7 @@ __all__ = ["MAX_DEPTH", "read_page"]
 MAX_DEPTH = 5000
 """Elements within each other: the parser's time grows with the square of it, and browsers stop at 512."""
 
-_SILENT = frozenset(
-    "head script style template noscript svg math iframe object canvas audio video datalist".split()
-)
+_SILENT = frozenset("head script style template svg math iframe datalist".split())
 _BLOCKS = frozenset(
     "address article aside blockquote body br button caption center dd details dialog dir div dl dt "
     "fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr legend li main menu nav ol "
@@ -30,7 +28,7 @@ _BLOCKS = frozenset(
 )
 _CELLS = frozenset({"td", "th"})
 _MENUS = (
-    "nav, footer, [role=navigation], [role=banner], [role=contentinfo], [role=search], [role=menu], "
+    "noscript, nav, footer, [role=navigation], [role=banner], [role=contentinfo], [role=search], [role=menu], "
     "[role=menubar], [role=dialog], [aria-hidden=true], [hidden]"
 )
 _OUTSIDE = "header, aside, [role=complementary]"  # within an article they are part of it
