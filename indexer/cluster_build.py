@@ -485,9 +485,8 @@ class _Writer:
                 "stems": {language_field(document.lang): analysis.stems},
                 "raw": base64.b64encode(vector.astype("<f4").tobytes()).decode(),
             }
-            if vector.any():  # an empty text has no direction
-                values["vector"] = vector.tolist()
-            passages.append(entry(key, values))
+            # an empty text has no direction
+            passages.append(entry(key, values, vector if vector.any() else None))
         key = document_key(document.id)
         content = {
             "title": document.title,

@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from configs.errors import BackendError
 from indexer.elastic.connection import Cluster, explained, refusal
 
@@ -32,9 +35,13 @@ class Entry:
     lines: bytes
 
 
-def entry(id_: str, values: Mapping[str, Any]) -> Entry:
+def entry(id_: str, values: Mapping[str, Any], vector: NDArray[np.float32] | None = None) -> Entry:
+    """An entry to write; `vector` becomes its field of that name."""
     action = json.dumps({"index": {"_id": id_}}, ensure_ascii=False)
     source = json.dumps(values, ensure_ascii=False)
+    if vector is not None:  # nine digits are a float32 exactly; json would write seventeen
+        numbers = ("%.9g," * len(vector))[:-1] % tuple(vector.tolist())
+        source = f'{source[:-1]}, "vector": [{numbers}]}}'
     return Entry(id_, f"{action}\n{source}\n".encode())
 
 
