@@ -97,12 +97,12 @@ def main(
 
 def _folder(file: str, place: Path, asked: list[str]) -> dict[str, Any]:
     shutil.rmtree(place, ignore_errors=True)
-    encoder = open_encoder("default")
+    encoder = open_encoder("fast")
     report = build_index(
         place,
         documents(file, False),
         encoder,
-        model="default",
+        model="fast",
         workers=cores() if cores() > 1 else 0,
     )
     index = IndexFolder.open(place, encoder)
@@ -113,14 +113,14 @@ def _folder(file: str, place: Path, asked: list[str]) -> dict[str, Any]:
 
 
 def _cluster(file: str, settings: ElasticsearchSettings, asked: list[str]) -> dict[str, Any]:
-    encoder = open_encoder("default")
+    encoder = open_encoder("fast")
     address = "es://tandem-benchmark"
     report = build_in_cluster(
         address,
         documents(file, False),
         encoder,
         settings=settings,
-        model="default",
+        model="fast",
         workers=cores() if cores() > 1 else 0,
     )
     index = ClusterIndex.open(address, encoder, settings)
