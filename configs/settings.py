@@ -138,10 +138,14 @@ class SearchSettings:
     """Passages each side hands to fusion."""
     max_query: int = 10_000
     """Longest query accepted, in characters."""
+    alignment: float = 1.0
+    """Weight of word alignment (`indexer.search.alignment`) in a hybrid search; 0: off."""
     fusion: FusionSettings = field(default_factory=FusionSettings)
     """How the two sides make one score."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.alignment <= 10:
+            raise ValueError(f"alignment must be from 0 to 10, not {self.alignment}")
         for key in ("k", "pool", "max_query"):
             _at_least(key, getattr(self, key), 1)
 

@@ -8,6 +8,7 @@ from .disk_cache import derived, tensors
 from .folder import IndexFolder
 from .schema import (
     AllOf,
+    Answer,
     AnyOf,
     Bounds,
     Candidates,
@@ -42,6 +43,7 @@ from .vectors import along, principal_axes, translation_accuracy, unit_rows
 
 __all__ = [
     "AllOf",
+    "Answer",
     "AnyOf",
     "Bounds",
     "Candidates",

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from configs.errors import DocumentError, IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
 from indexer import prepare
+from indexer.aligned_tokens import encoded, tokens_of
 from indexer.commit_writer import CommitWriter
 from indexer.folder import IndexFolder
 from indexer.incoming import Incoming, Progress
-from indexer.prepare import Hashed, Prepared, prepared_batches, texts_of, vectors_of
+from indexer.prepare import Hashed, Prepared, prepared_batches
 from indexer.schema import Document, Encoder, FieldKind
 from indexer.storage import commit
 from indexer.storage.journal import Journal
@@ -297,19 +298,22 @@ def _write(
 ) -> list[NDArray[np.int64]]:
     """Write every batch; the journal's rows of the vectors, in the order of the passages."""
     order: list[NDArray[np.int64]] = []
-    template = writer.template
+    template, aligned = writer.template, writer.alignment is not None
     journal = Journal.open(writer.path / "journal", encoder.dim, _depends_on(template, encoder))
     try:
         for batch, prepared in prepared_batches(
-            batches, template.passage_settings, encoder, workers, lambda: not journal.waiting
+            batches,
+            template.passage_settings,
+            encoder,
+            workers,
+            lambda: not journal.waiting,
+            aligned,
         ):
             commit.reached("batch prepared")
-            if prepared.vectors is None:
-                order.append(journal.encode(texts_of(batch, prepared), encoder))
-            else:
-                order.append(journal.add(prepared.keys, vectors_of(batch, prepared, encoder)))
+            rows, tokens = encoded(batch, prepared, encoder, journal, aligned)
+            order.append(rows)
             commit.reached("batch encoded")
-            writer.write(batch, prepared)
+            writer.write(batch, prepared, tokens)
             if progress is not None:
                 progress(len(batch))
         counts["encoded"] = journal.rows - journal.recovered
@@ -359,6 +363,7 @@ def _rewrite(writer: CommitWriter, base: IndexFolder, progress: Progress | None)
     start = time.perf_counter()
     segment = writer.open_segment()
     store = base.store
+    kept = base.tokens if base.manifest.alignment == writer.alignment else None
     rows: list[NDArray[np.int64]] = []
     live = store.live()
     while chunk := list(itertools.islice(live, prepare.BATCH)):
@@ -373,7 +378,12 @@ def _rewrite(writer: CommitWriter, base: IndexFolder, progress: Progress | None)
             batch.append((document, digest))
             rows.append(np.arange(row, row + count))
         each = [document.lang for document, _ in batch]
-        writer.write(batch, Prepared(each, spans, analyse_all(texts, langs)))
+        tokens = None
+        if kept is not None:
+            tokens = kept.take(np.concatenate(rows[-len(chunk) :]))
+        elif writer.alignment is not None:
+            tokens = tokens_of(texts)
+        writer.write(batch, Prepared(each, spans, analyse_all(texts, langs)), tokens)
         commit.reached("batch rewritten")
         if progress is not None:
             progress(len(batch))

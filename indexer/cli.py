@@ -21,6 +21,7 @@ from indexer.elastic.address import is_address
 if TYPE_CHECKING:
     from configs.settings import Settings
     from indexer.changes import Change, Synced
+    from indexer.storage.manifest import Manifest
     from indexer.text.sources import ReadOptions
 
 __all__ = ["index"]
@@ -509,6 +510,7 @@ def info(index_path: str, as_json: bool, config: str | None, changes: tuple[str,
         ("meaning", f"FAISS {manifest.dense_index.factory}"),
         ("words", manifest.lexical.backend),
         *([("", note)] if (note := note_on_words(path, manifest)) else []),
+        ("alignment", _alignment(path, manifest)),
         (
             "size",
             f"{size / 2**20:,.1f} MiB in {len(manifest.segments)} segment{'s' if len(manifest.segments) != 1 else ''}",
@@ -523,6 +525,20 @@ def info(index_path: str, as_json: bool, config: str | None, changes: tuple[str,
         rows.insert(3, ("fields", ", ".join(kinds)))
     for name, value in rows:
         click.echo(f"{name:<11}{value}")
+
+
+def _alignment(path: Path, manifest: Manifest) -> str:
+    from indexer.encoders.token_vectors import aligner_facts
+
+    entry, facts = manifest.alignment, aligner_facts()
+    if entry is not None and facts is not None and entry.fingerprint == facts.fingerprint:
+        return f"tokens of {entry.name} ({entry.fingerprint})"
+    found = (
+        "off: no tokens are kept"
+        if entry is None
+        else f"off: tokens of another student ({entry.name}, {entry.fingerprint})"
+    )
+    return found + (f"; add them: tandem index compact {path}" if facts is not None else "")
 
 
 def _named(counts: Mapping[str, int]) -> str:

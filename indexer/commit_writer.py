@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import ConfigError
+from indexer.aligned_tokens import alignment_entry
 from indexer.calibration import background_of
 from indexer.folder import IndexFolder
 from indexer.prepare import Hashed, Prepared
@@ -24,6 +25,7 @@ from indexer.search.lexical import LexicalWriter
 from indexer.storage import commit
 from indexer.storage.columns import Column
 from indexer.storage.manifest import DenseEntry, FieldEntry, Manifest, SegmentEntry
+from indexer.storage.passage_tokens import TokenSets
 from indexer.storage.segments import merge_tail
 from indexer.storage.store import SegmentWriter, Store, StoredDocument
 from indexer.text import field_values
@@ -55,6 +57,9 @@ class CommitWriter:
         self.segment: SegmentWriter | None = None
         self.kinds = kinds or {}
         self.fields = dict(template.fields)
+        ours = alignment_entry()
+        # Tokens of two students cannot stand in one index: it does without, until `compact` makes them anew.
+        self.alignment = ours if base is None or template.alignment == ours else None
         self._previous = previous
         self._lexical = lexical
         self._device = device
@@ -103,11 +108,11 @@ class CommitWriter:
     def open_segment(self) -> SegmentWriter:
         """Begin the segment of the documents that are added."""
         self.folder.mkdir()
-        self.segment = SegmentWriter.create(self.folder)
+        self.segment = SegmentWriter.create(self.folder, aligned=self.alignment is not None)
         return self.segment
 
-    def write(self, batch: Sequence[Hashed], prepared: Prepared) -> None:
-        """Add documents with their passages and terms; the vectors come beside, in the same order."""
+    def write(self, batch: Sequence[Hashed], prepared: Prepared, tokens: TokenSets | None) -> None:
+        """Add documents with their passages, terms and tokens; the vectors come beside, in the same order."""
         assert self.segment is not None
         entries = []
         row = self._base_rows + self.segment.passages
@@ -124,7 +129,7 @@ class CommitWriter:
                     self._lexical.add(row, document.id, lang, analysis)
                 row += 1
         self._documents += len(entries)
-        self.segment.add(entries)
+        self.segment.add(entries, tokens)
 
     def find(self, documents: Sequence[Document]) -> dict[str, StoredDocument]:
         """Those of these documents that the base holds."""
@@ -198,6 +203,7 @@ class CommitWriter:
             lexical_folder=f"lexical-{self.generation}" if self._lexical is not None else "none",
             dense_index=dense,
             fields=self.fields,
+            alignment=self.alignment,
         )
         manifest = commit.commit(self.path, manifest, self._previous)
         commit.sweep(self.path, manifest, keep_journal)
@@ -211,7 +217,11 @@ class CommitWriter:
             added = self.segment.documents, self.segment.passages
             segments.append(SegmentEntry(self.folder.name, *added))
             self._deleted = np.concatenate([self._deleted, np.zeros(added[1], bool)])
-        return merge_tail(self.path, segments, self.template.encoder.dim, self.generation)
+        else:
+            self.alignment = self.template.alignment  # nothing was added
+        aligned = self.alignment is not None
+        dim = self.template.encoder.dim
+        return merge_tail(self.path, segments, dim, self.generation, aligned)
 
     def _close_indexes(self, store: Store) -> DenseEntry:
         """Both searches' files closed: FAISS trains on one core, tantivy closes its segment on the other."""

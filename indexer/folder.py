@@ -20,6 +20,7 @@ import hashlib
 import json
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
 from indexer.encoders.opening import RENAMED, open_encoder
+from indexer.encoders.token_vectors import aligner, aligner_facts, token_table
 from indexer.schema import (
     Bounds,
     CollectionFacts,
@@ -44,22 +46,26 @@ from indexer.schema import (
     SignalName,
     Where,
 )
+from indexer.search.alignment import Alignment
 from indexer.search.bm25 import RankBM25Index
 from indexer.search.dense import DenseIndex
 from indexer.search.filters import RowFilters, check_condition, kinds_of
 from indexer.search.lexical import LexicalIndex
 from indexer.search.pool import pool_of, pools
 from indexer.search.query import prepared
+from indexer.storage.arrays import load_array
 from indexer.storage.columns import is_hashed
 from indexer.storage.commit import file_hash
 from indexer.storage.manifest import (
+    AlignmentEntry,
     FieldEntry,
     Manifest,
     forbidden,
     read_manifest,
     refuse_links,
 )
-from indexer.storage.store import Store, load_array
+from indexer.storage.passage_tokens import TokenStore
+from indexer.storage.store import Store
 from indexer.text import field_values, languages
 from indexer.text.analysis import ANALYSIS, analyse
 from indexer.text.passages import passage_texts
@@ -85,6 +91,7 @@ class IndexFolder:
         lexical: Index,
         device: str = "auto",
         kinds: Callable[[], Mapping[str, FieldKind]] = dict,
+        tokens: TokenStore | None = None,
     ) -> None:
         self.path = path
         self.manifest = manifest
@@ -99,8 +106,14 @@ class IndexFolder:
             manifest.passages,
             manifest.encoder.name,
             manifest.languages,
-            note_on_words(path, manifest),
+            "; ".join(
+                filter(None, [note_on_words(path, manifest), note_on_tokens(path, manifest)])
+            ),
+            tokens is not None and _is_ours(manifest.alignment),
         )
+        self.tokens = tokens
+        self._alignment: Alignment | None = None
+        self._aligning = threading.Lock()
         self._device = device
         self._kinds = kinds
         self._indexes: Mapping[SignalName, Index] = {"dense": dense, "lexical": lexical}
@@ -176,6 +189,7 @@ class IndexFolder:
                 filters,
             )
             lexical = _open_lexical(path, manifest, store, filters)
+            tokens = open_tokens(path, manifest) if manifest.alignment is not None else None
         except FileNotFoundError:
             raise
         except PermissionError as error:
@@ -184,7 +198,20 @@ class IndexFolder:
             raise IndexFolderError(
                 f"{path}: damaged: {error}; see: tandem index verify {path}"
             ) from error
-        return cls(path, manifest, encoder, store, dense, lexical, device, kinds)
+        return cls(path, manifest, encoder, store, dense, lexical, device, kinds, tokens)
+
+    @property
+    def alignment(self) -> Alignment | None:
+        """Scores passages by their words; None where the index holds no tokens of this installation's student."""
+        if self.tokens is None or not self.facts.aligned:
+            return None
+        with self._aligning:
+            if self._alignment is None:
+                student = aligner(self.encoder)
+                assert student is not None
+                live = ~self.store.deleted
+                self._alignment = Alignment(self.tokens, live, student, token_table())
+            return self._alignment
 
     def about(self) -> dict[str, object]:
         """What a report states of the index; nothing that a copy of the folder would change."""
@@ -264,12 +291,26 @@ class IndexFolder:
         signals: Sequence[SignalName],
         where: Where | None = None,
     ) -> list[Pool]:
-        """For each query the `size` best passages of each signal, all of them scored by every signal."""
-        return pools({name: self._indexes[name] for name in signals}, queries, size, where)
+        """For each query the `size` best passages of each signal, all of them scored by every signal.
+
+        Alignment finds none; it is left out where this index has none.
+        """
+        found = pools(self._finders(signals), queries, size, where)
+        return [self._aligned(*each, signals) for each in zip(queries, found, strict=True)]
 
     def scored(self, query: Query, keys: Keys, signals: Sequence[SignalName]) -> Pool:
         """These passages, scored by every signal; they have no ranks."""
-        return pool_of({name: self._indexes[name] for name in signals}, query, keys)
+        return self._aligned(query, pool_of(self._finders(signals), query, keys), signals)
+
+    def _finders(self, signals: Sequence[SignalName]) -> dict[SignalName, Index]:
+        return {name: self._indexes[name] for name in signals if name in self._indexes}
+
+    def _aligned(self, query: Query, pool: Pool, signals: Sequence[SignalName]) -> Pool:
+        if "alignment" not in signals or self.alignment is None:
+            return pool
+        scores = {**pool.scores, "alignment": self.alignment.score(query, pool.keys)}
+        unranked = np.full(len(pool.keys), np.inf)
+        return Pool(pool.keys, scores, {**pool.ranks, "alignment": unranked})
 
     def bounds(self, query: Query) -> dict[SignalName, Bounds]:
         """Each signal's scores that mean nothing and everything."""
@@ -341,6 +382,32 @@ def open_store(path: Path, manifest: Manifest) -> Store:
     folders = [path / segment.folder for segment in manifest.segments]
     counts = [(segment.documents, segment.passages) for segment in manifest.segments]
     return Store.open(folders, counts, manifest.encoder.dim, deleted)
+
+
+def open_tokens(path: Path, manifest: Manifest) -> TokenStore:
+    """The tokens of a commit that has them. ValueError when its files do not agree."""
+    folders = [path / segment.folder for segment in manifest.segments]
+    return TokenStore(folders, [segment.passages for segment in manifest.segments])
+
+
+def _is_ours(entry: AlignmentEntry | None) -> bool:
+    """Whether an index holds tokens of the student that aligns words in this installation."""
+    facts = aligner_facts()
+    return entry is not None and facts is not None and entry.fingerprint == facts.fingerprint
+
+
+def note_on_tokens(path: Path, manifest: Manifest) -> str:
+    """What to say of an index with tokens of another student; empty for others, also for an older one without any."""
+    entry = manifest.alignment
+    if entry is None or _is_ours(entry):
+        return ""
+    facts = aligner_facts()
+    here = "none" if facts is None else f"{facts.name} (fingerprint {facts.fingerprint})"
+    return (
+        f"{path}: words are not aligned: its tokens are those of {entry.name} (fingerprint "
+        f"{entry.fingerprint}), and this installation has {here}; bring them up to date, nothing is encoded "
+        f"again: tandem index compact {path}"
+    )
 
 
 def _refuse_changed(path: Path, name: str, manifest: Manifest) -> None:

@@ -25,6 +25,7 @@ from configs.errors import IndexFolderError
 from configs.settings import PassageSettings
 from indexer.schema import Document, Encoder, Matrix
 from indexer.storage.journal import passage_key
+from indexer.storage.passage_tokens import TokenSets, token_sets
 from indexer.text import languages
 from indexer.text.analysis import Analysis, analyse_all, analysed
 from indexer.text.passages import passage_texts, split
@@ -64,6 +65,8 @@ class Task:
     """The folder of the static encoder that workers encode with; None: they do not encode."""
     fingerprint: str = ""
     """Of that encoder: a worker that finds another one in the folder does not encode."""
+    aligned: bool = False
+    """Whether the tokens of the passages are kept too: that static encoder is the one that aligns words."""
     passages: int = 0
     """A worker encodes a batch of at most so many passages; of a larger one it gives no vectors."""
 
@@ -83,7 +86,9 @@ class Prepared:
     vectors: Matrix | None = None
     """(passages, dim) float32, where they were encoded already."""
     left: Sequence[int] = ()
-    """The passages, by their place, that were not: their vectors are zero."""
+    """The passages, by their place, that were not: their vectors and tokens are undefined."""
+    tokens: TokenSets | None = None
+    """Of the passages, where they were tokenised already."""
 
 
 def prepare(
@@ -110,10 +115,15 @@ def prepare(
     keys = b"".join(map(passage_key, texts))
     if encoder is None or len(texts) > task.passages:
         return Prepared(langs, spans, analyse_all(texts, of), keys)
-    vectors, left = encoder.encode_most(texts)
+    vectors, rows, left = encoder.read_most(texts)
     if 8 * len(left) > len(texts):  # it pays to open what they need
-        vectors, left = encoder.encode(texts), []
-    return Prepared(langs, spans, analysed(texts, of), keys, vectors, left)
+        (vectors, rows), left = encoder.read(texts), []
+    tokens = None
+    if task.aligned:
+        from indexer.encoders.token_vectors import known_tokens
+
+        tokens = token_sets(rows.flat, rows.borders, known_tokens(encoder))
+    return Prepared(langs, spans, analysed(texts, of), keys, vectors, left, tokens)
 
 
 def _spans(title: str, text: str, task: Task, limited: Encoder | None) -> Spans:
@@ -223,13 +233,14 @@ def prepared_batches(
     encoder: Encoder,
     workers: int,
     is_fresh: Callable[[], bool] = lambda: True,
+    aligned: bool = False,
 ) -> Iterator[tuple[list[Hashed], Prepared]]:
     """Each batch with what was made of it; by worker processes when there is enough to do.
 
     Passages that must fit an encoder are made here, where that encoder is. `is_fresh`: whether what comes
     next was not encoded by an interrupted build; workers then encode it.
     """
-    task = task_of(settings, encoder, workers)
+    task = task_of(settings, encoder, workers, aligned)
     limited = encoder if encoder.max_tokens is not None else None
     enough = 0 if workers < 1 or limited is not None else _WORTH_WORKERS // BATCH
     ahead = list(itertools.islice(batches, enough))
@@ -242,13 +253,17 @@ def prepared_batches(
         yield batch, prepare(texts, task, limited)
 
 
-def task_of(settings: PassageSettings, encoder: Encoder, workers: int) -> Task:
+def task_of(
+    settings: PassageSettings, encoder: Encoder, workers: int, aligned: bool = False
+) -> Task:
     """What workers are to do. All that is under way at a time is one batch of the journal: see `in_workers`."""
     from indexer.encoders.static_encoder import StaticEncoder
+    from indexer.encoders.token_vectors import aligner
 
     model = encoder.folder if workers > 0 and isinstance(encoder, StaticEncoder) else None
     share = max(1, BATCH // (workers + 1))
-    return Task(settings.size, settings.overlap, model, encoder.fingerprint, share)
+    own = aligned and model is not None and aligner(encoder) is encoder
+    return Task(settings.size, settings.overlap, model, encoder.fingerprint, own, share)
 
 
 def vectors_of(batch: Sequence[Hashed], prepared: Prepared, encoder: Encoder) -> Matrix:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "AllOf",
+    "Answer",
     "AnyOf",
     "Bounds",
     "Candidates",
@@ -56,7 +57,7 @@ Ranking = list[tuple[str, float]]
 Kind = Literal["query", "passage"]
 FieldKind = Literal["keyword", "number", "date"]
 Mode = Literal["hybrid", "dense", "lexical"]
-SignalName = Literal["dense", "lexical"]
+SignalName = Literal["dense", "lexical", "alignment"]
 
 Scores = NDArray[np.float64]
 Keys = NDArray[Any]
@@ -114,6 +115,20 @@ class Hit:
     score: float
     rank: int
     parts: Mapping[SignalName, Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The word of a passage that is nearest to one word of a query."""
+
+    word: str
+    """Of the query."""
+    answer: str
+    """Of the passage, at the characters `start` to `end` of the text."""
+    start: int
+    end: int
+    similarity: float
+    """Their cosine in the static student's token space, in [0, 1]; 1 is the same word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +237,8 @@ class CollectionFacts:
     languages: Mapping[str, int]
     note: str = ""
     """What whoever searches it should be told, in one line."""
+    aligned: bool = False
+    """Whether the collection gives the signal `alignment`."""
 
 
 @runtime_checkable

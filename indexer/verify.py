@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError, TandemError
-from indexer.folder import open_store
+from indexer.folder import open_store, open_tokens
 from indexer.schema import Document
 from indexer.search.lexical import LexicalIndex
+from indexer.storage.arrays import NO_ARRAY, load_array
 from indexer.storage.columns import stored, values_of
 from indexer.storage.manifest import Manifest, read_manifest, refuse_links
-from indexer.storage.store import NO_ARRAY, Store, document_of, load_array, open_database
+from indexer.storage.store import Store, document_of, open_database
 
 __all__ = ["recover_documents", "verify"]
 
@@ -156,6 +157,11 @@ def _side_problems(path: Path, manifest: Manifest, live: int) -> Iterator[str]:
         else:
             if words != live:
                 yield f"{manifest.lexical_folder}: {words:,} passages, but there are {live:,}"
+    if manifest.alignment is not None:
+        try:
+            open_tokens(path, manifest).check()
+        except (ValueError, OSError) as error:
+            yield str(error)
     entry = manifest.dense_index
     if entry.file is not None:
         from indexer.search.dense import read_ann

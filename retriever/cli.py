@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["analyze", "search"]
 
 _VALUES = 10  # values of a field that are shown with their counts
+_LABELS = {"dense": "meaning", "lexical": "words", "alignment": "aligned"}
+_UNRANKED = {"dense": "not in its list", "lexical": "not in its list", "alignment": ""}
 _BATCH = 256  # queries of a file that are encoded together
 
 
@@ -75,7 +77,11 @@ _BATCH = 256  # queries of a file that are encoded together
     help="Search every query of a file: JSON lines (_id, text), id TAB query, or one a line; compressed or "
     "not; - is standard input.",
 )
-@click.option("--explain", is_flag=True, help="Show each side's score, rank and share.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Show each signal's score, rank and share, and the word of the hit that answers each word.",
+)
 @json_option
 @config_options
 def search(
@@ -129,7 +135,7 @@ def search(
         counts = index.facets(query, *facets, mode=mode, where=where) if facets else {}
         if as_json:
             for hit in hits:
-                click.echo(json.dumps(record(hit, query), ensure_ascii=False))
+                click.echo(json.dumps(record(hit, query, explain), ensure_ascii=False))
             if facets:
                 click.echo(json.dumps({"query": query, "facets": counts}, ensure_ascii=False))
             return
@@ -198,7 +204,8 @@ def _batches(source: str) -> Iterator[list[Topic]]:
 def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
     from retriever.fields import shown as shown_fields
     from retriever.hits import printable
-    from retriever.snippets import snippet
+    from retriever.snippets import Mark, snippet
+    from retriever.word_answers import hit_answers
 
     if not hits:
         click.echo("Nothing found.")
@@ -211,8 +218,10 @@ def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
             f"{click.style(document.id, dim=True)}"
         )
         shown = "".join(
-            click.style(printable(text), fg="yellow", bold=True) if marked else printable(text)
-            for text, marked in snippet(hit, query, 200)
+            click.style(printable(text), fg="yellow", bold=mark == Mark.EXACT)
+            if mark
+            else printable(text)
+            for text, mark in snippet(hit, query, 200)
         )
         if shown:
             click.echo(f"     {shown}")
@@ -221,14 +230,19 @@ def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
             click.echo(click.style(f"     {printable(' · '.join(pairs))}", dim=True))
         if explain:
             for side, part in hit.parts.items():
-                rank = f"rank {part.rank}" if part.rank is not None else "not in its list"
-                label = "meaning" if side == "dense" else "words"
+                rank = f"rank {part.rank}" if part.rank is not None else _UNRANKED[side]
+                label = _LABELS[side]
                 click.echo(
                     click.style(
-                        f"     {label:<8} {side:<8} score {part.score:8.4f}   {rank:<16} share {part.share:.3f}",
+                        f"     {label:<8} {side:<9} score {part.score:8.4f}   {rank:<16} share {part.share:.3f}",
                         dim=True,
                     )
                 )
+            if found := hit_answers(hit, query):
+                answered = ", ".join(
+                    f"{printable(a.word)}: {printable(a.answer)} {a.similarity:.2f}" for a in found
+                )
+                click.echo(click.style(f"     answers  {answered}", dim=True))
 
 
 @click.command(

@@ -11,13 +11,15 @@ from typing import Any, overload
 from urllib.parse import urlsplit
 
 from indexer.schema import Hit, Mode, SignalName
-from retriever.snippets import snippet
+from retriever.snippets import Mark, snippet
+from retriever.word_answers import hit_answers
 
 __all__ = ["Hits", "missing_signals", "printable", "record"]
 
 _SHOWN = 200  # characters of a passage in a table
 _TITLE = 100  # characters of a title there
 _STYLE = "text-align:left;vertical-align:top"
+_MARKED = {Mark.EXACT: "background:#fde9b4", Mark.NEAR: "background:#fdf5de"}
 
 
 def missing_signals(hits: Sequence[Hit], mode: Mode) -> list[SignalName]:
@@ -80,10 +82,10 @@ class Hits(Sequence[Hit]):
         return f"<table><caption>{escape(self.query)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def record(hit: Hit, query: str) -> dict[str, Any]:
-    """A hit for programs."""
+def record(hit: Hit, query: str, explain: bool = False) -> dict[str, Any]:
+    """A hit for programs. `explain`: with the word of the hit that answers each word of the query."""
     document = hit.document
-    return {
+    found: dict[str, Any] = {
         "query": query,
         "rank": hit.rank,
         "id": document.id,
@@ -98,6 +100,12 @@ def record(hit: Hit, query: str) -> dict[str, Any]:
             for name, part in hit.parts.items()
         },
     }
+    if explain:
+        found["answers"] = [
+            {"word": a.word, "answer": a.answer, "similarity": round(a.similarity, 4)}
+            for a in hit_answers(hit, query)
+        ]
+    return found
 
 
 def printable(text: str) -> str:
@@ -116,8 +124,8 @@ def _row(hit: Hit, query: str) -> str:
     if urlsplit(document.url).scheme in ("http", "https"):
         title = f'<a href="{escape(document.url)}" rel="noreferrer">{title}</a>'
     passage = "".join(
-        f"<mark>{escape(text)}</mark>" if marked else escape(text)
-        for text, marked in snippet(hit, query, _SHOWN)
+        f'<mark style="{_MARKED[mark]}">{escape(text)}</mark>' if mark else escape(text)
+        for text, mark in snippet(hit, query, _SHOWN)
     )
     cells = (
         str(hit.rank),

@@ -43,7 +43,7 @@ from retriever.fields import check_field, counted, sorted_hits
 __all__ = ["Retriever"]
 
 SIGNALS: Mapping[Mode, tuple[SignalName, ...]] = {
-    "hybrid": ("dense", "lexical"),
+    "hybrid": ("dense", "lexical", "alignment"),
     "dense": ("dense",),
     "lexical": ("lexical",),
 }
@@ -242,7 +242,7 @@ class Retriever:
         for _ in range(
             POOLS
         ):  # long documents have many passages: ask for more until there are enough
-            pools = collection.pools(queries, size, SIGNALS[chosen], where)
+            pools = collection.pools(queries, size, self._signals(chosen), where)
             rankings = [
                 self._ranking(collection, query, pool, chosen)
                 for query, pool in zip(queries, pools, strict=True)
@@ -251,6 +251,11 @@ class Retriever:
                 break
             size *= 4
         return rankings
+
+    def _signals(self, mode: Mode) -> tuple[SignalName, ...]:
+        """The signals that are asked; a collection leaves out alignment where it has none."""
+        signals = SIGNALS[mode]
+        return signals if self.settings.alignment > 0 else signals[:2]
 
     def _ranking(self, collection: Collection, query: Query, pool: Pool, mode: Mode) -> _Ranking:
         """Each document of the pool at its best passage, best first; ties by passage."""
@@ -294,7 +299,7 @@ class Retriever:
 
     def _pool_with(self, collection: Collection, query: Query, keys: Keys, mode: Mode) -> Pool:
         """A pool that holds these passages, and what `_fused` compares them with."""
-        signals, method = SIGNALS[mode], self.settings.fusion.method
+        signals, method = self._signals(mode), self.settings.fusion.method
         if method == "interleave" and mode == "hybrid":  # beside what a search would find
             pool = collection.pools([query], self.settings.pool, signals)[0]
             others = np.setdiff1d(keys, pool.keys)
@@ -319,12 +324,12 @@ class _Ranking:
 
     def parts(self, place: int) -> dict[SignalName, Part]:
         """What each signal contributed to the document at `place`; a signal that failed is not there."""
-        row = self.best[place]
+        row, shares = self.best[place], self.fused.parts
         return {
             name: Part(
                 float(scores[row]),
                 _rank(self.pool.ranks[name][row]),
-                float(self.fused.parts[name][row]),
+                float(shares[name][row]) if name in shares else 0.0,
             )
             for name, scores in self.pool.scores.items()
             if name not in self.pool.failed

@@ -1,11 +1,13 @@
 """The part of a passage to show for a query, with the words that matched marked.
 
 A word is marked when its folded form or one of its stems is among the query's, by the document's
-language: what the search by words would match. The text is given as segments, never as markup.
+language: what the search by words would match. In a hit of another language than the query's, words that answer
+the query are marked too (`retriever.word_answers`), as near ones. The text is given as segments, never as markup.
 """
 
 from __future__ import annotations
 
+import enum
 import functools
 from dataclasses import dataclass
 
@@ -20,8 +22,19 @@ from indexer.text.analysis import (
     word_matches,
     word_terms,
 )
+from retriever.word_answers import near_marks
 
-__all__ = ["marks", "snippet"]
+__all__ = ["Mark", "all_marks", "marks", "snippet"]
+
+
+class Mark(enum.IntEnum):
+    """How a part of a text is marked."""
+
+    NONE = 0
+    EXACT = 1
+    """A word that the query names."""
+    NEAR = 2
+    """A word of another language that answers one of the query."""
 
 
 def marks(text: str, query: str, lang: str) -> list[tuple[int, int]]:
@@ -103,29 +116,39 @@ def _folded(pair: str) -> str:
     return fold(pair)
 
 
-def snippet(hit: Hit, query: str, length: int = 280) -> list[tuple[str, bool]]:
-    """About `length` characters of the hit's passage, as (text, marked) segments; "..." where it is cut.
+def all_marks(text: str, query: str, lang: str, aligned: bool) -> list[tuple[int, int, Mark]]:
+    """(start, end, mark) of each marked word of `text`, in order; none overlap. `aligned`: near ones too."""
+    exact = marks(text, query, lang)
+    found = [(start, end, Mark.EXACT) for start, end in exact]
+    for start, end in near_marks(text, query, lang) if aligned else ():
+        if not any(first < end and start < last for first, last in exact):
+            found.append((start, end, Mark.NEAR))
+    return sorted(found)
+
+
+def snippet(hit: Hit, query: str, length: int = 280) -> list[tuple[str, Mark]]:
+    """About `length` characters of the hit's passage, as (text, mark) segments; "..." where it is cut.
 
     The window holds the most different marked words; without any, it is the passage's beginning.
     """
     text = hit.passage.text
-    found = marks(text, query, hit.document.lang)
-    start, end = _window(text, found, length)
-    segments: list[tuple[str, bool]] = []
+    found = all_marks(text, query, hit.document.lang, "alignment" in hit.parts)
+    start, end = _window(text, [(first, last) for first, last, _ in found], length)
+    segments: list[tuple[str, Mark]] = []
     if start > 0 or hit.passage.start > 0:
-        segments.append(("… ", False))
+        segments.append(("… ", Mark.NONE))
     at = start
-    for first, last in found:
+    for first, last, mark in found:
         if first < at or last > end:
             continue
         if first > at:
-            segments.append((_line(text[at:first]), False))
-        segments.append((_line(text[first:last]), True))
+            segments.append((_line(text[at:first]), Mark.NONE))
+        segments.append((_line(text[first:last]), mark))
         at = last
     if at < end:
-        segments.append((_line(text[at:end]), False))
+        segments.append((_line(text[at:end]), Mark.NONE))
     if end < len(text):
-        segments.append((" …", False))
+        segments.append((" …", Mark.NONE))
     return [segment for segment in segments if segment[0]]
 
 

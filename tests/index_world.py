@@ -10,8 +10,9 @@ import numpy as np
 from configs.settings import DenseSettings, PassageSettings
 from indexer.build import ChangeReport, build_index
 from indexer.encoders.opening import HashEncoder
+from indexer.encoders.token_vectors import aligner, known_tokens
 from indexer.folder import IndexFolder
-from indexer.schema import Document, Kind, Matrix
+from indexer.schema import Document, Keys, Kind, Matrix
 from indexer.text.passages import passage_texts, split
 from indexer.verify import verify
 from retriever.retriever import Retriever
@@ -74,6 +75,23 @@ def contents(path: Path) -> dict[str, Document]:
         folder.close()
 
 
+def tokens_of(folder: IndexFolder, rows: Keys) -> list[list[int]] | None:
+    """The tokens that an index holds of each of these passages; None where it holds none."""
+    if folder.tokens is None:
+        return None
+    flat, borders = folder.tokens.take(rows)
+    return [part.tolist() for part in np.split(flat, borders[1:-1])]
+
+
+def expected_tokens(texts: Sequence[str]) -> list[list[int]] | None:
+    """The different tokens with a letter or a digit of each text; None in a checkout without a student."""
+    student = aligner()
+    if student is None:
+        return None
+    known = known_tokens(student)
+    return [sorted({t for t in tokens.tolist() if known[t]}) for tokens in student.tokens(texts)]
+
+
 def problems(path: Path, expected: Mapping[str, Document]) -> list[str]:
     """What is not as it should be in an index of exactly these documents; empty when all is well.
 
@@ -96,6 +114,8 @@ def problems(path: Path, expected: Mapping[str, Document]) -> list[str]:
             texts = passage_texts(item.title, item.text, split(item.text, SPLIT.size, 0))
             if len(passages[id_]) != len(texts):
                 return [f"{id_} has {len(passages[id_])} passages, not {len(texts)}"]
+            if tokens_of(folder, passages[id_]) != expected_tokens(texts):
+                return [f"{id_}: its tokens are not those of its passages"]
             vectors = folder.dense.vectors(passages[id_])
             if not np.allclose(vectors, encoder.encode(texts), atol=1e-6):
                 return [f"{id_}: its vectors are not those of its passages"]

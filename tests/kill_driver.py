@@ -38,6 +38,7 @@ import indexer.storage.journal
 from configs.errors import IndexFolderError, TandemError
 from configs.settings import DenseSettings
 from indexer.encoders.opening import HashEncoder
+from indexer.encoders.token_vectors import aligner, token_table
 from indexer.schema import Document
 from indexer.storage.manifest import MANIFEST, read_manifest
 
@@ -206,6 +207,10 @@ def main(folder: Path, plan: list[dict[str, Any]]) -> None:
     from indexer.threads import faiss
 
     faiss()  # imported once for all children; it starts no thread before it searches
+    student = aligner()
+    if student is not None:  # loaded once for all children, with its tokenizer
+        token_table()
+        student.vocabulary()
     indexer.prepare.BATCH = indexer.storage.journal.BATCH = BATCH
     for number, chain in enumerate(plan):
         _chain(folder / str(number), chain["steps"], chain["seed"])

@@ -48,11 +48,17 @@ def test_hits_are_shown_best_first_with_language_score_id_and_snippet(
     assert ended.err.startswith("3 hits in ")
 
 
-def test_explain_shows_both_sides(run: Command, index: Path) -> None:
+def test_explain_shows_each_signal_and_what_answers_each_word(run: Command, index: Path) -> None:
     out = run("search", "nemocnice", "-i", index, "--explain", "-k", 1).out
-    assert "meaning  dense    score" in out
-    assert "words    lexical  score" in out
+    assert "meaning  dense     score" in out
+    assert "words    lexical   score" in out
+    assert "aligned  alignment score   1.0000" in out
+    assert "answers  nemocnice: Nemocnice 1.00" in out
     assert "rank 1" in out
+    record = json.loads(
+        run("search", "nemocnice", "-i", index, "--explain", "--json").out.splitlines()[0]
+    )
+    assert record["answers"] == [{"word": "nemocnice", "answer": "Nemocnice", "similarity": 1.0}]
 
 
 def test_json_is_a_hit_a_line(run: Command, index: Path) -> None:
@@ -61,7 +67,8 @@ def test_json_is_a_hit_a_line(run: Command, index: Path) -> None:
     assert [record["rank"] for record in records] == [1, 2]
     assert records[0]["id"] == "en-1"
     assert records[0]["url"] == "http://h"
-    assert set(records[0]["parts"]) == {"dense", "lexical"}
+    assert set(records[0]["parts"]) == {"dense", "lexical", "alignment"}
+    assert "answers" not in records[0]
     assert ended.err == ""
 
 

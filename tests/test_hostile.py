@@ -28,8 +28,9 @@ from indexer.encoders.opening import HashEncoder, open_encoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document
 from indexer.search.dense import read_ann
+from indexer.storage.arrays import load_array
 from indexer.storage.manifest import MANIFEST, read_manifest
-from indexer.storage.store import load_array, open_database
+from indexer.storage.store import open_database
 from indexer.verify import recover_documents, verify
 from retriever.retriever import Retriever
 

@@ -26,7 +26,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {  # room -> the rooms of the same folde
         "text": set(),
         "storage": set(),
         "encoders": {"text"},
-        "search": {"text", "storage"},
+        "search": {"text", "storage", "encoders"},
         "elastic": {"text", "storage"},
     },
     "eval": {"formats": set(), "ranking": {"formats"}, "sentences": set()},

@@ -86,7 +86,10 @@ def test_the_shares_of_the_parts_sum_to_the_score(
 ) -> None:
     for hit in with_method(retriever, method).search("walnut whales nemocnice", 20, mode):
         assert sum(part.share for part in hit.parts.values()) == pytest.approx(hit.score)
-        expected = {"hybrid": {"dense", "lexical"}, "dense": {"dense"}, "lexical": {"lexical"}}
+        both = {"dense", "lexical"} | (
+            {"alignment"} if retriever.collection.facts.aligned else set()
+        )
+        expected = {"hybrid": both, "dense": {"dense"}, "lexical": {"lexical"}}
         assert set(hit.parts) == expected[mode]
 
 

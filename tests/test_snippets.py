@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexer.schema import Document, Hit, Passage
-from retriever.snippets import marks, snippet
+from retriever.snippets import Mark, marks, snippet
 
 
 def hit(text: str, lang: str = "en", start: int = 0) -> Hit:
@@ -48,16 +48,16 @@ def test_bengali_words_are_marked_whole() -> None:
 
 def test_a_short_passage_is_shown_whole() -> None:
     assert snippet(hit("The owl sleeps."), "owl") == [
-        ("The ", False),
-        ("owl", True),
-        (" sleeps.", False),
+        ("The ", Mark.NONE),
+        ("owl", Mark.EXACT),
+        (" sleeps.", Mark.NONE),
     ]
 
 
 def test_without_a_match_the_beginning_is_shown() -> None:
     segments = snippet(hit("word " * 200), "nothing", 50)
-    assert segments[0] == ("word " * 9 + "word", False)
-    assert segments[-1] == (" …", False)
+    assert segments[0] == ("word " * 9 + "word", Mark.NONE)
+    assert segments[-1] == (" …", Mark.NONE)
     assert not any(is_marked for _, is_marked in segments)
 
 
@@ -72,7 +72,7 @@ def test_the_window_holds_the_most_different_matches() -> None:
 
 
 def test_a_passage_from_the_middle_of_a_document_says_so() -> None:
-    assert snippet(hit("The owl sleeps.", start=900), "owl")[0] == ("… ", False)
+    assert snippet(hit("The owl sleeps.", start=900), "owl")[0] == ("… ", Mark.NONE)
 
 
 def test_segments_are_text_on_one_line_and_lose_nothing() -> None:

@@ -20,6 +20,7 @@ from indexer.build import add_documents, build_index
 from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document, Hit, Part, Passage, SignalName
 from retriever.retriever import Retriever
+from retriever.snippets import Mark
 from webui.app import create_app
 from webui.hit_view import direction, excerpt, heading, hit_view, number, source
 from webui.judgments import COLUMNS, Judgments
@@ -246,13 +247,13 @@ def test_a_hit_of_a_long_document_leads_to_its_passage(tmp_path: Path) -> None:
 def test_an_excerpt_holds_its_passage_wherever_it_is() -> None:
     document = Document("i", "0123456789", "", "", "en")
     first = excerpt(document, "2-4", "", shown=6)
-    assert (first.before, first.passage, first.after) == ("01", [("23", False)], "45")
+    assert (first.before, first.passage, first.after) == ("01", [("23", Mark.NONE)], "45")
     assert (first.skipped, first.left_out) == (0, 4)
     last = excerpt(document, "8-10", "", shown=6)
-    assert (last.before, last.passage, last.after) == ("4567", [("89", False)], "")
+    assert (last.before, last.passage, last.after) == ("4567", [("89", Mark.NONE)], "")
     assert (last.skipped, last.left_out) == (4, 0)
     wide = excerpt(document, "1-9", "", shown=6)
-    assert (wide.before, wide.passage, wide.after) == ("0", [("12345678", False)], "")
+    assert (wide.before, wide.passage, wide.after) == ("0", [("12345678", Mark.NONE)], "")
     for at in ("", "4-2", "5-5", "0-11", "-1-3", "x", "9" * 30 + "-1"):
         whole = excerpt(document, at, "", shown=20)
         assert (whole.before, whole.passage, whole.after) == ("0123456789", [], "")
@@ -306,7 +307,7 @@ def test_get_and_post_find_the_same(client: FlaskClient) -> None:
     assert posted.json | {"seconds": 0} == got.json | {"seconds": 0}
     assert posted.json["langs"] == ["cs", "en"] and posted.json["next_offset"] == 4
     hit = posted.json["hits"][0]
-    assert hit["rank"] == 2 and set(hit["parts"]) == {"dense", "lexical"}
+    assert hit["rank"] == 2 and set(hit["parts"]) == {"dense", "lexical", "alignment"}
     total = sum(part["share"] for part in hit["parts"].values())
     assert total == pytest.approx(hit["score"], abs=1e-6)
 
@@ -316,10 +317,26 @@ def test_without_explain_there_are_no_parts(client: FlaskClient) -> None:
     assert ids(answer) == ["cs-1"]
     assert answer.json is not None and answer.json["next_offset"] is None
     hit = answer.json["hits"][0]
-    assert "parts" not in hit
+    assert "parts" not in hit and "answers" not in hit
     assert hit["language"] == "Czech"
     assert "".join(part["text"] for part in hit["snippet"]) == DOCUMENTS[0].text
     assert [part["text"] for part in hit["snippet"] if part["marked"]] == ["Nemocnice"]
+
+
+def test_a_hit_in_another_language_shows_which_words_answer_the_query(client: FlaskClient) -> None:
+    found = client.get("/api/v1/search?q=nemocnice&k=50&lang=en&explain=true").json
+    assert found is not None
+    hit = max(found["hits"], key=lambda hit: hit["parts"]["alignment"]["score"])
+    (answer,) = hit["answers"]
+    assert answer["word"] == "nemocnice" and answer["answer"].lower() == "hospital"
+    assert 0.7 < answer["similarity"] <= 1
+    near = [part["text"] for part in hit["snippet"] if part["near"]]
+    assert near == ["hospital"] and not any(part["marked"] for part in hit["snippet"])
+    shown = page(client, "/?q=nemocnice&k=50&lang=en")
+    assert f"<bdi>{answer['answer']}</bdi>" in shown and '<mark class="near">' in shown
+    document = page(client, f"/document?id={hit['id']}&q=nemocnice&at=0-{hit['passage']['end']}")
+    assert '<mark class="near">' in document
+    assert '<mark class="near">' not in page(client, "/?q=nemocnice&lang=cs")
 
 
 def test_answers_keep_their_letters(client: FlaskClient) -> None:

@@ -9,7 +9,8 @@ from werkzeug.exceptions import NotFound
 
 from indexer.schema import Hit
 from indexer.text import languages
-from retriever.snippets import snippet
+from retriever.snippets import Mark, snippet
+from retriever.word_answers import hit_answers
 from webui.live_index import Found
 from webui.openapi import description
 from webui.search_request import FIELDS, Asked, Problem, Refused, from_query_string, read
@@ -158,7 +159,10 @@ def _hit(hit: Hit, asked: Asked) -> dict[str, Any]:
         "language": languages.name(document.lang),
         "score": hit.score,
         "fields": dict(document.fields),
-        "snippet": [{"text": text, "marked": marked} for text, marked in snippet(hit, asked.query)],
+        "snippet": [
+            {"text": text, "marked": mark == Mark.EXACT, "near": mark == Mark.NEAR}
+            for text, mark in snippet(hit, asked.query)
+        ],
         "passage": {"number": passage.number, "start": passage.start, "end": passage.end},
     }
     if asked.explain:
@@ -166,4 +170,14 @@ def _hit(hit: Hit, asked: Asked) -> dict[str, Any]:
             side: {"score": part.score, "rank": part.rank, "share": part.share}
             for side, part in hit.parts.items()
         }
+        result["answers"] = [
+            {
+                "word": answer.word,
+                "answer": answer.answer,
+                "start": answer.start,
+                "end": answer.end,
+                "similarity": round(answer.similarity, 4),
+            }
+            for answer in hit_answers(hit, asked.query)
+        ]
     return result

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from indexer.schema import Document, Hit
 from indexer.text import languages
 from retriever import fields
-from retriever.snippets import marks, snippet
+from retriever.snippets import Mark, all_marks, snippet
+from retriever.word_answers import hit_answers
 
 __all__ = [
     "Excerpt",
@@ -25,8 +26,8 @@ __all__ = [
 
 # Languages written from right to left: Arabic, Hebrew, Thaana and N'Ko scripts
 RTL = frozenset("ar arc ckb dv fa he ks ku nqo ps sd ug ur yi".split())
-SIDES = {"dense": "Meaning", "lexical": "Words"}
-SCORES = {"dense": "cosine", "lexical": "BM25"}
+SIDES = {"dense": "Meaning", "lexical": "Words", "alignment": "Aligned"}
+SCORES = {"dense": "cosine", "lexical": "BM25", "alignment": "of 1"}
 PLACE = re.compile(r"(\d{1,9})-(\d{1,9})")
 HEADING = 80  # characters of a text that stand for a missing title
 TITLE = 200  # characters of a title among hits; a longer one would push the other hits away
@@ -60,10 +61,11 @@ class HitView:
     language: str
     direction: str
     at: str  # its passage in the document's text: "start-end"; empty when it is the whole
-    segments: list[tuple[str, bool]]  # text, marked
     fields: list[tuple[str, str]]  # name, value
+    segments: list[tuple[str, Mark]]
     score: str
     parts: list[PartView]
+    answers: list[tuple[str, str, str]]  # word of the query, of the hit, how near
     grade: str | None
 
 
@@ -97,6 +99,10 @@ def hit_view(hit: Hit, query: str, grade: str | None) -> HitView:
             )
             for side, part in sorted(hit.parts.items())
         ],
+        answers=[
+            (answer.word, answer.answer, f"{answer.similarity:.2f}")
+            for answer in hit_answers(hit, query)
+        ],
         grade=grade,
     )
 
@@ -125,15 +131,18 @@ class Excerpt:
 
     skipped: int  # characters before, that are not shown
     before: str
-    passage: list[tuple[str, bool]]  # text, marked; empty: no passage was asked for
+    passage: list[tuple[str, Mark]]  # empty: no passage was asked for
     after: str
     left_out: int  # characters after, that are not shown
 
 
-def excerpt(document: Document, at: str, query: str, shown: int = SHOWN) -> Excerpt:
+def excerpt(
+    document: Document, at: str, query: str, aligned: bool = False, shown: int = SHOWN
+) -> Excerpt:
     """`shown` characters of the text, the passage `at` ("start-end") among them.
 
-    From the beginning when the passage is there, or when `at` names none.
+    From the beginning when the passage is there, or when `at` names none. `aligned`: words that answer the
+    query in another language are marked too.
     """
     text = document.text
     place = PLACE.fullmatch(at)
@@ -144,10 +153,10 @@ def excerpt(document: Document, at: str, query: str, shown: int = SHOWN) -> Exce
     last = max(end, first + shown)
     found, at_word = text[start:end], 0
     segments = []
-    for word, stop in marks(found, query, document.lang) if query else ():
-        segments += [(found[at_word:word], False), (found[word:stop], True)]
+    for word, stop, mark in all_marks(found, query, document.lang, aligned) if query else ():
+        segments += [(found[at_word:word], Mark.NONE), (found[word:stop], mark)]
         at_word = stop
-    segments.append((found[at_word:], False))
+    segments.append((found[at_word:], Mark.NONE))
     passage = [segment for segment in segments if segment[0]]
     return Excerpt(first, text[first:start], passage, text[end:last], max(0, len(text) - last))
 

@@ -116,6 +116,11 @@ class Live:
             self._refreshed = self._clock()
             self._refreshing.release()
 
+    def is_aligned(self) -> bool:
+        """Whether words of a hit are matched with those of the query across languages."""
+        settings = self._retriever.settings
+        return self._retriever.collection.facts.aligned and settings.alignment > 0
+
     def facts(self) -> Facts:
         """What the open index holds."""
         found = self._retriever.collection.facts

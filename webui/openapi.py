@@ -166,13 +166,19 @@ def _schemas(fields: dict[str, Json]) -> Json:
         language=TEXT,
         score=NUMBER,
         fields={"type": "object", "additionalProperties": TEXT},
-        snippet=_list(_object(text=TEXT, marked={"type": "boolean"})),
+        snippet=_list(_object(text=TEXT, marked={"type": "boolean"}, near={"type": "boolean"})),
         passage=_object(number=INTEGER, start=INTEGER, end=INTEGER),
     )
     hit["properties"]["parts"] = {
-        "description": "By side, dense and lexical; only when explain was asked for.",
+        "description": "By signal: dense, lexical, alignment; only when explain was asked for.",
         "type": "object",
         "additionalProperties": part,
+    }
+    hit["properties"]["answers"] = {
+        "description": "The word of the hit that is nearest to each word of the query; only when explain was asked "
+        "for. start and end are characters of the passage, or -1 for a word of the title; similarity is 1 for the "
+        "same word.",
+        **_list(_object(word=TEXT, answer=TEXT, start=INTEGER, end=INTEGER, similarity=NUMBER)),
     }
     found = _object(
         query=TEXT,

@@ -189,7 +189,12 @@ def document() -> str:
         heading=heading(found),
         language=languages.name(found.lang),
         source=source(found.url),
-        excerpt=excerpt(found, request.args.get("at", ""), query[: services().limits.max_query]),
+        excerpt=excerpt(
+            found,
+            request.args.get("at", ""),
+            query[: services().limits.max_query],
+            services().live.is_aligned(),
+        ),
         direction=direction,
         query=query,
     )

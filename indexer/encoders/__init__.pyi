@@ -2,18 +2,26 @@
 from . import neutral_space, static_encoder, transformer_encoder, unigram_tokenizer
 from .local_models import FAST, model_folder
 from .opening import RENAMED, choose_encoder, named_encoder, open_encoder
+from .static_encoder import StaticEncoder
+from .token_vectors import TokenTable, aligner, aligner_facts, known_tokens, token_table
 from .transformer_engine import Layers
 
 __all__ = [
     "FAST",
     "RENAMED",
     "Layers",
+    "StaticEncoder",
+    "TokenTable",
+    "aligner",
+    "aligner_facts",
     "choose_encoder",
+    "known_tokens",
     "model_folder",
     "named_encoder",
     "neutral_space",
     "open_encoder",
     "static_encoder",
+    "token_table",
     "transformer_encoder",
     "unigram_tokenizer",
 ]

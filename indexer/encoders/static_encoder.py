@@ -34,7 +34,15 @@ from indexer.text.spelling import normalise, visible
 from indexer.text.word_cache import LONGEST, Pieces, Rows, portions
 from indexer.vectors import unit_rows
 
-__all__ = ["FORMAT", "StaticEncoder", "open_unigram", "refuse_cut", "unpacked"]
+__all__ = [
+    "FORMAT",
+    "StaticEncoder",
+    "joined",
+    "open_unigram",
+    "refuse_cut",
+    "replaced",
+    "unpacked",
+]
 
 FORMAT = "tandem-static-1"
 
@@ -136,6 +144,16 @@ class StaticEncoder:
         """The token numbers of each text, in the order of the text: rows of `table`."""
         return [np.frombuffer(ids, np.int32) for ids in self._ids(texts)]
 
+    def token_rows(self, texts: Sequence[str]) -> Rows:
+        """The token numbers of each text, one text after another."""
+        if not self._pays(texts):
+            return _rows(self._ids(texts))
+        model = self._model()
+        assert model is not None
+        parts, unsure = self._looked_up(texts, model)
+        left = sorted(unsure)
+        return replaced(joined(parts), left, _rows(self._ids([texts[i] for i in left])))
+
     def encode(self, texts: Sequence[str], kind: Kind = "passage") -> Matrix:
         if not self._pays(texts):
             return self._vectors(_rows(self._ids(texts)))
@@ -149,16 +167,36 @@ class StaticEncoder:
         letters = sum(map(len, texts))
         return letters >= (LETTERS if self._table is None else FEWER) and self._model() is not None
 
-    def encode_most(self, texts: Sequence[str]) -> tuple[Matrix, list[int]]:
-        """`encode`, but for a few texts that only the tokenizer can read: their places, their rows of no use.
+    def read(self, texts: Sequence[str]) -> tuple[Matrix, Rows]:
+        """The vectors of `encode` and the token numbers of each text; each text is tokenised once."""
+        vectors, rows, left = self.read_most(texts) if self._pays(texts) else self._read(texts)
+        if not left:
+            return vectors, rows
+        vectors[left], others = self._read([texts[i] for i in left])[:2]
+        return vectors, replaced(rows, left, others)
+
+    def _read(self, texts: Sequence[str]) -> tuple[Matrix, Rows, list[int]]:
+        rows = _rows(self._ids(texts))
+        return self._vectors(rows), rows, []
+
+    def read_most(self, texts: Sequence[str]) -> tuple[Matrix, Rows, list[int]]:
+        """`read`, except for a few texts that only the tokenizers library can read: their indices are returned,
+        their vectors and tokens are undefined.
 
         For a process that has not opened the tokenizer, which is the slower half of `load`.
         """
         model = self._model()
-        if model is None:
-            return self.encode(texts), []
+        if model is None or not texts:
+            return self._read(texts)
+        parts, left = self._looked_up(texts, model)
+        vectors = np.concatenate([self._vectors(rows) for rows in parts])
+        return vectors, joined(parts), sorted(left)
+
+    def _looked_up(self, texts: Sequence[str], model: Unigram) -> tuple[list[Rows], set[int]]:
+        """The tokens of the texts, in portions, and the indices of those that only the tokenizers library can read."""
         texts = [*map(self._spelled, texts)]
-        vectors, left = np.empty((len(texts), self.dim), np.float32), set[int]()
+        parts: list[Rows] = []
+        left = set[int]()
         for some in portions(texts):
             with self._asking:
                 found, unsure = model.cut(texts[some])
@@ -168,8 +206,13 @@ class StaticEncoder:
             unknown = np.flatnonzero(rows.flat < 0)
             unsure += (np.searchsorted(rows.borders, unknown, side="right") - 1).tolist()
             left.update(some.start + i for i in unsure)
-            vectors[some] = self._vectors(rows)
-        return vectors, sorted(left)
+            parts.append(rows)
+        return parts, left
+
+    def encode_most(self, texts: Sequence[str]) -> tuple[Matrix, list[int]]:
+        """The vectors of `read_most`, and the indices of the texts that it left out."""
+        vectors, _, left = self.read_most(texts)
+        return vectors, left
 
     def _vectors(self, rows: Rows) -> Matrix:
         """The vector of each text, from its tokens."""
@@ -200,6 +243,29 @@ class StaticEncoder:
     def vocabulary(self) -> dict[str, int]:
         """Each token's row of the table."""
         return self._tokenizer.get_vocab()
+
+    def pieces(self) -> list[str]:
+        """The text of each token, by its number; a word's first token begins with U+2581 (SentencePiece)."""
+        model = self._model()
+        if model is not None:
+            return model.pieces()
+        pieces = [""] * len(self._stored)
+        for piece, number in self._tokenizer.get_vocab().items():
+            pieces[number] = piece
+        return pieces
+
+    def piece(self, number: int) -> str:
+        """The text of one token, as in `pieces`."""
+        model = self._model()
+        return (
+            model.piece(number) if model is not None else self._tokenizer.id_to_token(number) or ""
+        )
+
+    @property
+    def stored(self) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """The table as it is stored: rows (tokens, dim), or (tokens, dim / 2) uint8 of two 4-bit numbers; and
+        the scale of each row, (tokens,)."""
+        return self._stored, self._scale
 
     def table(self) -> Matrix:
         """The token vectors that are summed, (tokens, dim) float32; not of unit length."""
@@ -286,6 +352,26 @@ class StaticEncoder:
 def _rows(texts: Sequence[bytes]) -> Rows:
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) // 4
     return Rows(np.frombuffer(b"".join(texts), np.int32), np.r_[0, np.cumsum(lengths)])
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """The texts of all `parts`, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    lengths = [np.diff(part.borders) for part in parts]
+    flat = np.concatenate([part.flat for part in parts]) if parts else np.zeros(0, np.int32)
+    return Rows(flat, np.r_[0, np.cumsum(np.concatenate(lengths or [np.zeros(0, np.int64)]))])
+
+
+def replaced(rows: Rows, places: Sequence[int], others: Rows) -> Rows:
+    """`rows` with those of the texts at `places` exchanged for `others`, in the same order."""
+    if not len(places):
+        return rows
+    parts = np.split(rows.flat, rows.borders[1:-1])
+    for place, part in zip(places, np.split(others.flat, others.borders[1:-1]), strict=True):
+        parts[place] = part
+    lengths = np.fromiter(map(len, parts), np.int64, len(parts))
+    return Rows(np.concatenate(parts), np.r_[0, np.cumsum(lengths)])
 
 
 def _known(words: Sequence[bytes | None]) -> list[bytes]:

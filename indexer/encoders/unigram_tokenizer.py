@@ -129,6 +129,12 @@ class Unigram:
     def __len__(self) -> int:
         return len(self._scores)
 
+    def pieces(self) -> list[str]:
+        """The text of each piece, by its number."""
+        text = np.ascontiguousarray(self._letters).tobytes().decode("utf-32-le", "replace")
+        starts = self._starts.tolist()
+        return [text[a : a + n] for a, n in zip(starts, self._lengths.tolist(), strict=True)]
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that there is to it, for `opened`."""
         facts = json.dumps([self._unknown, self._added, self._marks]).encode()
@@ -309,7 +315,7 @@ class Unigram:
         end = len(text)
         while end:
             start, piece = chosen[end]
-            if end in tied or (piece >= 0 and self._piece(piece) != text[start:end]):
+            if end in tied or (piece >= 0 and self.piece(piece) != text[start:end]):
                 return None
             if piece >= 0:
                 tokens.append(piece)
@@ -319,7 +325,8 @@ class Unigram:
         known = [token if token >= 0 else self._unknown for token in reversed(tokens)]
         return array("i", known).tobytes()
 
-    def _piece(self, number: int) -> str:
+    def piece(self, number: int) -> str:
+        """The text of one piece."""
         start = int(self._starts[number])
         letters = self._letters[start : start + int(self._lengths[number])]
         return letters.tobytes().decode("utf-32-le", "replace")

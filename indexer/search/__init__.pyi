@@ -1,4 +1,5 @@
 # What this package offers to the others; nothing else of it is imported from outside.
+from .alignment import Alignment, answers
 from .bm25 import RankBM25Index
 from .dense import DenseIndex, choose_factory, gpus, read_ann, write_ann
 from .filters import RowFilters, check_condition, kinds_of, named, nearest_field
@@ -8,11 +9,13 @@ from .query import prepared
 
 __all__ = [
     "K1",
+    "Alignment",
     "DenseIndex",
     "LexicalIndex",
     "LexicalWriter",
     "RankBM25Index",
     "RowFilters",
+    "answers",
     "check_condition",
     "choose_factory",
     "gpus",

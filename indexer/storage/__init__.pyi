@@ -1,10 +1,12 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import commit
+from .arrays import NO_ARRAY, load_array
 from .columns import Column, is_hashed, stored, values_of
 from .journal import Journal, passage_key
 from .manifest import (
     FORMAT,
     MANIFEST,
+    AlignmentEntry,
     DenseEntry,
     EncoderEntry,
     FieldEntry,
@@ -14,15 +16,14 @@ from .manifest import (
     read_manifest,
     refuse_links,
 )
+from .passage_tokens import TokenSets, TokenStore, token_sets
 from .segments import merge_tail
 from .store import (
-    NO_ARRAY,
     SegmentWriter,
     Store,
     StoredDocument,
     content_hash,
     document_of,
-    load_array,
     open_database,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "FORMAT",
     "MANIFEST",
     "NO_ARRAY",
+    "AlignmentEntry",
     "Column",
     "DenseEntry",
     "EncoderEntry",
@@ -40,6 +42,8 @@ __all__ = [
     "SegmentWriter",
     "Store",
     "StoredDocument",
+    "TokenSets",
+    "TokenStore",
     "commit",
     "content_hash",
     "document_of",
@@ -52,5 +56,6 @@ __all__ = [
     "read_manifest",
     "refuse_links",
     "stored",
+    "token_sets",
     "values_of",
 ]

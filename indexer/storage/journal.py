@@ -19,7 +19,7 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +120,17 @@ class Journal:
 
     def encode(self, texts: Sequence[str], encoder: Encoder) -> NDArray[np.int64]:
         """The row of each text's vector; texts that are not in the journal yet are encoded and appended."""
+        return self.encode_by(texts, lambda batch: encoder.encode(batch, kind="passage"))
+
+    def encode_by(
+        self, texts: Sequence[str], encode: Callable[[Sequence[str]], Matrix]
+    ) -> NDArray[np.int64]:
+        """`encode` with a function; it is called with the texts that are not in the journal yet, in order."""
         keys = [passage_key(text) for text in texts]
         rows, missing = self._known(keys)
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
-            vectors = encoder.encode([texts[i] for i in batch], kind="passage")
+            vectors = encode([texts[i] for i in batch])
             rows[batch] = self._append([keys[i] for i in batch], vectors)
         return rows
 

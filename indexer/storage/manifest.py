@@ -19,12 +19,14 @@ from typing import Any, Literal
 from configs.errors import IndexFolderError, TandemError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings, parse
 from indexer.schema import FieldKind
+from indexer.storage.passage_tokens import TOKEN_FILES
 
 __all__ = [
     "FORMAT",
     "MANIFEST",
     "MAX_DIM",
     "SEGMENT_FILES",
+    "AlignmentEntry",
     "DenseEntry",
     "EncoderEntry",
     "FieldEntry",
@@ -79,6 +81,14 @@ class DenseEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AlignmentEntry:
+    """The static student whose tokens every segment holds (`indexer.storage.passage_tokens`)."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """Size in bytes and SHA-256 of a file of a commit."""
 
@@ -123,6 +133,8 @@ class Manifest:
     """The documents' own fields."""
     analysis: int = 1
     """How its texts became words: `indexer.text.analysis.ANALYSIS` of the Tandem that indexed the oldest of them."""
+    alignment: AlignmentEntry | None = None
+    """None: the segments hold no tokens, and words are not aligned."""
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     """Every file of the commit, by its path in the folder."""
 
@@ -229,6 +241,8 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
     counts += [(f"the size of {name}", entry.size) for name, entry in files.items()]
     yield from (f"{name} is {n}" for name, n in counts if n < 0)
     needed = [f"{s.folder}/{name}" for s in manifest.segments for name in SEGMENT_FILES]
+    if manifest.alignment is not None:
+        needed += [f"{s.folder}/{name}" for s in manifest.segments for name in TOKEN_FILES]
     needed.append(manifest.deletions)
     if manifest.lexical.backend == "tantivy":
         needed.append(f"{manifest.lexical_folder}/meta.json")

@@ -14,17 +14,19 @@ import numpy as np
 
 from indexer.storage.columns import Column, joined, read_columns, write_columns
 from indexer.storage.manifest import SegmentEntry
+from indexer.storage.passage_tokens import merge_tokens
 from indexer.storage.store import PASSAGE
 
 __all__ = ["merge_tail"]
 
 
 def merge_tail(
-    path: Path, segments: Sequence[SegmentEntry], dim: int, generation: int
+    path: Path, segments: Sequence[SegmentEntry], dim: int, generation: int, tokens: bool = False
 ) -> list[SegmentEntry]:
     """`segments`, with the newest and those before it that are no larger than what follows them as one.
 
     As in a binary counter, n additions leave about log2(n) segments, and a passage is copied as often.
+    `tokens`: whether every segment holds the tokens of its passages.
     """
     first = len(segments) - 1
     total = segments[-1].passages if segments else 0
@@ -33,11 +35,13 @@ def merge_tail(
         total += segments[first].passages
     if first >= len(segments) - 1:
         return list(segments)
-    merged = _merge(path, segments[first:], dim, path / f"merged-{generation}")
+    merged = _merge(path, segments[first:], dim, path / f"merged-{generation}", tokens)
     return [*segments[:first], merged]
 
 
-def _merge(path: Path, segments: Sequence[SegmentEntry], dim: int, target: Path) -> SegmentEntry:
+def _merge(
+    path: Path, segments: Sequence[SegmentEntry], dim: int, target: Path, tokens: bool
+) -> SegmentEntry:
     target.mkdir()
     folders = [path / segment.folder for segment in segments]
     shutil.copyfile(folders[0] / "documents.sqlite", target / "documents.sqlite")
@@ -73,5 +77,7 @@ def _merge(path: Path, segments: Sequence[SegmentEntry], dim: int, target: Path)
         for folder in folders:
             with (folder / "vectors.f32").open("rb") as vectors:
                 shutil.copyfileobj(vectors, out, 2**24)
+    if tokens:
+        merge_tokens(folders, target)
     assert (target / "vectors.f32").stat().st_size == rows * dim * 4
     return SegmentEntry(target.name, documents, rows)

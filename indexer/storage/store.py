@@ -3,6 +3,7 @@
     documents.sqlite   one row a document; written once, then read-only
     passages.npy       one record a passage, in row order (PASSAGE)
     vectors.f32        one float32 vector a passage, in the same order
+    tokens.bin, token_offsets.npy   the tokens of each passage (indexer.storage.passage_tokens), where words are aligned
 
 A segment never changes. Rows count through all segments of an index; `Store` is that view of them.
 """
@@ -17,7 +18,6 @@ import threading
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
 from indexer.schema import Document, Matrix
+from indexer.storage.arrays import load_array
 from indexer.storage.columns import Column, ColumnWriter, column_names, joined, read_columns
+from indexer.storage.passage_tokens import TokenSets, TokenWriter
 
 T = TypeVar("T")
 
 __all__ = [
-    "NO_ARRAY",
     "PASSAGE",
     "LiveDocument",
     "SegmentWriter",
@@ -38,7 +39,6 @@ __all__ = [
     "StoredDocument",
     "content_hash",
     "document_of",
-    "load_array",
     "open_database",
 ]
 
@@ -54,8 +54,6 @@ CREATE TABLE documents (
     row INTEGER NOT NULL, passages INTEGER NOT NULL
 );
 """
-# What numpy raises on a header that is none: it reads it as a Python literal.
-NO_ARRAY = (ValueError, TypeError, SyntaxError, TokenError, OverflowError, MemoryError)
 _COLUMNS = "id, text, title, url, lang, fields"
 
 
@@ -89,23 +87,6 @@ def open_database(path: Path) -> sqlite3.Connection:
     return database
 
 
-def load_array(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
-    """An .npy file, memory-mapped: no pickle, no other shape or type, no size that the file has not.
-
-    Raises ValueError naming the file and the difference.
-    """
-    name = f"{path.parent.name}/{path.name}"
-    try:
-        found = np.lib.format.open_memmap(path, mode="r")
-    except NO_ARRAY as error:
-        raise ValueError(f"{name}: {error}") from error
-    if found.dtype != dtype or found.shape != (rows,):
-        raise ValueError(
-            f"{name}: an array {found.shape} of {found.dtype}; ({rows},) of {dtype} is expected"
-        )
-    return np.asarray(found)  # a memmap takes several times as long to be indexed
-
-
 class StoredDocument(NamedTuple):
     """Where a document stands: its number, its first row, how many passages follow, its content hash."""
 
@@ -127,8 +108,11 @@ class LiveDocument(NamedTuple):
 class SegmentWriter:
     """Documents and passages of a segment as they come; `finish` makes them a closed file each."""
 
-    def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
+    def __init__(
+        self, folder: Path, database: sqlite3.Connection, tokens: TokenWriter | None = None
+    ) -> None:
         self.folder = folder
+        self._tokens = tokens
         self.documents = 0
         self.passages = 0
         self._blocks: list[NDArray[Any]] = []
@@ -136,18 +120,25 @@ class SegmentWriter:
         self._database = database
 
     @classmethod
-    def create(cls, folder: Path) -> SegmentWriter:
-        """Begin a segment in `folder`, which is there and empty."""
+    def create(cls, folder: Path, aligned: bool = False) -> SegmentWriter:
+        """Begin a segment in `folder`, which is there and empty. `aligned`: the passages' tokens are kept too."""
         database = sqlite3.connect(folder / "documents.sqlite", isolation_level=None)
         # Nothing of an unfinished segment is ever read again, so SQLite need not guard it.
         database.executescript(
             f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=8192; {_SCHEMA}"
         )
         database.execute("BEGIN")
-        return cls(folder, database)
+        return cls(folder, database, TokenWriter(folder) if aligned else None)
 
-    def add(self, documents: Sequence[tuple[Document, bytes, Sequence[tuple[int, int]]]]) -> None:
-        """(document, content hash, passage spans) each; rows follow one another."""
+    def add(
+        self,
+        documents: Sequence[tuple[Document, bytes, Sequence[tuple[int, int]]]],
+        tokens: TokenSets | None = None,
+    ) -> None:
+        """(document, content hash, passage spans) each; rows follow one another. `tokens`: of the passages."""
+        if self._tokens is not None:
+            assert tokens is not None
+            self._tokens.add(tokens)
         rows, records = [], []
         for document, digest, spans in documents:
             fields = (
@@ -187,9 +178,13 @@ class SegmentWriter:
         self._database.close()
         passages = np.concatenate(self._blocks) if self._blocks else np.zeros(0, PASSAGE)
         np.save(self.folder / "passages.npy", passages, allow_pickle=False)
+        if self._tokens is not None:
+            self._tokens.finish()
 
     def abandon(self) -> None:
         self._database.close()
+        if self._tokens is not None:
+            self._tokens.abandon()
 
 
 class Store:
