@@ -40,6 +40,7 @@ from indexer.elastic.requests import (
     vectors_in,
 )
 from indexer.encoders.opening import open_encoder
+from indexer.encoders.word_weights import WordWeights
 from indexer.schema import (
     Bounds,
     Candidates,
@@ -58,7 +59,7 @@ from indexer.schema import (
     Where,
 )
 from indexer.search.filters import check_condition, kinds_of
-from indexer.search.lexical import K1
+from indexer.search.lexical import bound
 from indexer.search.query import prepared
 from indexer.storage.columns import is_hashed
 from indexer.text import languages
@@ -119,6 +120,7 @@ class ClusterIndex:
         self._cluster = cluster
         self._shards = shards
         self._device = device
+        self._word_weights = WordWeights(encoder)
         self._facts: CollectionFacts | None = None
         self._routes: list[str] = []
         self._frequencies: dict[tuple[str, str, str], tuple[int, int]] = {}
@@ -256,7 +258,15 @@ class ClusterIndex:
 
     def queries(self, texts: Sequence[str]) -> list[Query]:
         """The texts prepared, as for a folder; the first vector that is needed encodes them all at once."""
-        return [*prepared(texts, self.encoder, list(self.facts.languages), self.note.word_weight)]
+        return [
+            *prepared(
+                texts,
+                self.encoder,
+                list(self.facts.languages),
+                self.note.word_weight,
+                self._word_weights,
+            )
+        ]
 
     def pools(
         self,
@@ -316,16 +326,17 @@ class ClusterIndex:
     def _most(self, query: Query) -> float:
         """The BM25 that no passage can exceed in the languages the query may be in.
 
-        Each language has its own idf; words that it does not hold count with the idf of a word seen nowhere.
+        Each language has its own idf; see `indexer.search.lexical.bound`.
         """
         counts = self._frequencies_for([query])[0]
         totals = [0.0]
         for lang in query.likely:
-            total = 0.0
-            for stream, term, weight in query.terms:
-                n, passages = counts[stream, term, lang]
-                total += weight * math.log1p((max(passages, n) - n + 0.5) / (n + 0.5)) * (K1 + 1)
-            totals.append(total)
+            of = {(stream, term): counts[stream, term, lang] for stream, term, _ in query.terms}
+            passages = max((passages for _, passages in of.values()), default=0)
+            holding = {term: n for term, (n, _) in of.items()}
+            totals.append(
+                bound(query.counted, lambda *term, held=holding: held.get(term, 0), passages)
+            )
         return max(totals)
 
     def _candidates(

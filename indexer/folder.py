@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from configs.errors import IndexFolderError
 from indexer.encoders.opening import RENAMED, open_encoder
 from indexer.encoders.token_vectors import aligner, aligner_facts, token_table
+from indexer.encoders.word_weights import WordWeights
 from indexer.schema import (
     Bounds,
     CollectionFacts,
@@ -115,6 +116,7 @@ class IndexFolder:
         self._alignment: Alignment | None = None
         self._aligning = threading.Lock()
         self._device = device
+        self._word_weights = WordWeights(encoder)
         self._kinds = kinds
         self._indexes: Mapping[SignalName, Index] = {"dense": dense, "lexical": lexical}
 
@@ -251,7 +253,7 @@ class IndexFolder:
     def queries(self, texts: Sequence[str]) -> list[Query]:
         """The texts prepared; the first vector that is needed encodes them all at once."""
         langs, weight = list(self.manifest.languages), self.manifest.lexical.word_weight
-        return [*prepared(texts, self.encoder, langs, weight)]
+        return [*prepared(texts, self.encoder, langs, weight, self._word_weights)]
 
     def check_where(self, where: Where | None) -> None:
         """Raises ConfigError for a filter on a language nobody knows or a field that no document has."""

@@ -5,6 +5,7 @@ from .opening import RENAMED, choose_encoder, named_encoder, open_encoder
 from .static_encoder import StaticEncoder
 from .token_vectors import TokenTable, aligner, aligner_facts, known_tokens, token_table
 from .transformer_engine import Layers
+from .word_weights import WordWeights
 
 __all__ = [
     "FAST",
@@ -12,6 +13,7 @@ __all__ = [
     "Layers",
     "StaticEncoder",
     "TokenTable",
+    "WordWeights",
     "aligner",
     "aligner_facts",
     "choose_encoder",

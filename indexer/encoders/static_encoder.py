@@ -216,6 +216,10 @@ class StaticEncoder:
 
     def _vectors(self, rows: Rows) -> Matrix:
         """The vector of each text, from its tokens."""
+        return unit_rows(self._sums(rows))
+
+    def _sums(self, rows: Rows) -> Matrix:
+        """The sum of each text's token vectors."""
         texts = len(rows.borders) - 1
         if texts >= SOME:
             _ = self._rows  # unpacked once, for many
@@ -225,7 +229,7 @@ class StaticEncoder:
                 tokens = rows.flat[first : min(first + TOKENS, end)]
                 # einsum and not BLAS, whose rounding depends on its threads
                 sums[row] += np.einsum("i,ij->j", self._scale[tokens], self._numbers(tokens))
-        return unit_rows(sums)
+        return sums
 
     @property
     def _rows(self) -> NDArray[Any]:
@@ -239,6 +243,16 @@ class StaticEncoder:
         if self._whole is None:
             return unpacked(self._stored[tokens]).astype(np.float32)
         return np.asarray(self._whole[tokens], np.float32)
+
+    def sums(self, texts: Sequence[str]) -> Matrix:
+        """The sum of the vectors of each text's tokens, not scaled: `encode` scales it to unit length."""
+        return self._sums(_rows(self._ids(texts)))
+
+    def median_length(self, most: int) -> float:
+        """The median length of the vectors of (at most about `most`) tokens, evenly taken from the table."""
+        tokens = np.arange(0, len(self._scale), max(1, len(self._scale) // most), dtype=np.int32)
+        numbers = self._numbers(tokens) * self._scale[tokens, None]
+        return float(np.median(np.linalg.norm(numbers, axis=1)))
 
     def vocabulary(self) -> dict[str, int]:
         """Each token's row of the table."""

@@ -3,7 +3,7 @@ from .alignment import Alignment, answers
 from .bm25 import RankBM25Index
 from .dense import DenseIndex, choose_factory, gpus, read_ann, write_ann
 from .filters import RowFilters, check_condition, kinds_of, named, nearest_field
-from .lexical import K1, LexicalIndex, LexicalWriter
+from .lexical import K1, LexicalIndex, LexicalWriter, bound
 from .pool import pool_of, pools
 from .query import prepared
 
@@ -16,6 +16,7 @@ __all__ = [
     "RankBM25Index",
     "RowFilters",
     "answers",
+    "bound",
     "check_condition",
     "choose_factory",
     "gpus",

@@ -5,7 +5,6 @@ It keeps nothing on disk; an index of this backend analyses its documents again 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from indexer.schema import Bounds, Candidates, Keys, Query, Scores, Where
 from indexer.search.filters import RowFilters
-from indexer.search.lexical import K1, bound
+from indexer.search.lexical import K1, bound, by_language, idf
 from indexer.text.analysis import Analysis
 
 __all__ = ["RankBM25Index"]
@@ -28,7 +27,7 @@ def _okapi(corpus: list[list[str]]) -> Any:
         def _calc_idf(self, nd: dict[str, int]) -> None:
             self.nd = nd
             for word, n in nd.items():
-                self.idf[word] = math.log1p((self.corpus_size - n + 0.5) / (n + 0.5))
+                self.idf[word] = idf(n, self.corpus_size)
 
     return Okapi(corpus, k1=K1, b=0.75)
 
@@ -56,7 +55,8 @@ class RankBM25Index:
 
     def _scores(self, query: Query) -> Scores:
         total = np.zeros(len(self._rows))
-        for stream, term, weight in query.terms:
+        terms = by_language(query.terms, self._frequency, len(self._rows), self._spoken(query))
+        for stream, term, weight in terms:
             model = self._streams[stream]
             if model is not None:
                 total += weight * model.get_scores([term])
@@ -85,9 +85,14 @@ class RankBM25Index:
 
     def bounds(self, query: Query) -> Bounds:
         """(0, `indexer.search.lexical.bound` of the query)."""
-        return 0.0, bound(query.counted, self._frequency, len(self._rows))
+        return 0.0, bound(query.counted, self._frequency, self._spoken(query))
 
     def _frequency(self, stream: str, term: str) -> int:
         """How many passages have the term."""
         model = self._streams[stream]
         return int(model.nd.get(term, 0)) if model is not None else 0
+
+    def _spoken(self, query: Query) -> int:
+        """Passages in the languages that the query may be in; all, where it is in none of the index."""
+        allowed = self._filters.allowed(Where(frozenset(query.likely)))
+        return allowed.count if allowed is not None and allowed.count else len(self._rows)

@@ -9,21 +9,28 @@ from numpy.typing import NDArray
 
 from indexer.schema import Counted, Encoder, Matrix, Term, TokenEncoder
 from indexer.text import languages
-from indexer.text.analysis import TWO_ALPHABETS, counted_terms, weighted_terms
+from indexer.text.analysis import TWO_ALPHABETS, Weigh, counted_terms, weighted_terms
 from indexer.text.spelling import TURKIC, lower
 
 __all__ = ["PreparedQuery", "prepared"]
 
 
 def prepared(
-    texts: Sequence[str], encoder: Encoder, index_languages: Sequence[str], word_weight: float = 1.0
+    texts: Sequence[str],
+    encoder: Encoder,
+    index_languages: Sequence[str],
+    word_weight: float = 1.0,
+    weigh: Weigh | None = None,
 ) -> list[PreparedQuery]:
     """A query for each text; the first vector that is needed encodes all of them in one call.
 
-    `index_languages`: those of the documents; `word_weight`: of a word as written, where its stem has 1.
+    `index_languages`: those of the documents; `word_weight`: of a word as written, where its stem has 1;
+    `weigh`: how much each word of a query says, all the same where it is None.
     """
     vectors = _Vectors(texts, encoder)
-    return [PreparedQuery(text, vectors, tuple(index_languages), word_weight) for text in texts]
+    return [
+        PreparedQuery(text, vectors, tuple(index_languages), word_weight, weigh) for text in texts
+    ]
 
 
 class _Vectors:
@@ -48,12 +55,18 @@ class PreparedQuery:
     """
 
     def __init__(
-        self, text: str, vectors: _Vectors, index_languages: tuple[str, ...], word_weight: float
+        self,
+        text: str,
+        vectors: _Vectors,
+        index_languages: tuple[str, ...],
+        word_weight: float,
+        weigh: Weigh | None = None,
     ) -> None:
         self.text = text
         self._vectors = vectors
         self._index_languages = index_languages
         self._word_weight = word_weight
+        self._weigh = weigh
         self._languages: Mapping[str, float] | None = None
         self._likely: tuple[str, ...] | None = None
         self._terms: Sequence[Term] | None = None
@@ -99,13 +112,13 @@ class PreparedQuery:
     @property
     def terms(self) -> Sequence[Term]:
         if self._terms is None:
-            self._terms = weighted_terms(self.text, self.likely, self._word_weight)
+            self._terms = weighted_terms(self.text, self.likely, self._word_weight, self._weigh)
         return self._terms
 
     @property
     def counted(self) -> Sequence[Sequence[Counted]]:
         if self._counted is None:
-            self._counted = counted_terms(self.text, self.likely, self._word_weight)
+            self._counted = counted_terms(self.text, self.likely, self._word_weight, self._weigh)
         return self._counted
 
     @property

@@ -13,13 +13,12 @@ as it is written has more terms in common with it, so that the exact form comes 
 
 from __future__ import annotations
 
-import collections
 import functools
 import itertools
 import re
 import threading
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +58,7 @@ __all__ = [
     "Analyses",
     "Analysis",
     "Part",
+    "Weigh",
     "analyse",
     "analyse_all",
     "analysed",
@@ -261,9 +261,6 @@ def _terms(word: str, lang: str) -> Terms:
     if word.isascii() and word.isalnum() and not (lang in TURKIC and "I" in word):
         lowered = word.lower()  # what the rest would come to, at a third of the time
         return lowered, " ".join(_stems([lowered], lang)[0])
-    unified = letters(word)
-    if not _is_rare(unified, lang):
-        return _plain([lower(unified, lang)], lang)[0]
     found = word_parts(word, lang)
     return _flat(part.words for part in found), _flat(part.stems for part in found)
 
@@ -286,8 +283,12 @@ def _flat(found: Iterable[list[list[str]]]) -> str:
 
 def word_parts(word: str, lang: str) -> list[Part]:
     """The parts of one written word, and after those that may be written together what they are then."""
+    unified = letters(word)
+    if not _is_rare(unified, lang):
+        lowered = [lower(unified, lang)]
+        return [Part(_spellings(lowered, accents=True), _stems(lowered, lang), False)]
     found = []
-    for part, joined in _parted(word):
+    for part, joined in _parted(unified):
         words: list[list[str]] = []
         stems: list[list[str]] = []
         for run in _RUNS.findall(part):
@@ -335,8 +336,9 @@ def _without_prefixes(word: str) -> list[str]:
 
 
 def _parted(word: str) -> list[tuple[str, bool]]:
-    """The parts of a written word, and (True) after those that may be written together what they are then."""
-    text = letters(word)
+    """The parts of a written word (from `letters`), and True after those that may be written together what they are
+    then."""
+    text = word
     if _STANDING_IN.search(text):
         text = text.replace(_GAP, " ").replace(_DOT, f"\0{_DOT}")
         text = _NAME_ENDS.sub("\0", text)
@@ -554,30 +556,53 @@ def query_terms(query: str, langs: Collection[str]) -> tuple[list[str], list[str
     return list(words), list(stems)
 
 
-def weighted_terms(query: str, langs: Collection[str], word_weight: float) -> list[Term]:
+Weigh = Callable[[Sequence[str]], Sequence[float]]
+"""How much each word says, from 0 to 1."""
+
+
+@functools.lru_cache(65_536)  # of the words of queries, which come again
+def _parts_of(word: str, lang: str) -> list[Part]:
+    return word_parts(word, lang)
+
+
+def weighted_terms(
+    query: str, langs: Collection[str], word_weight: float, weigh: Weigh | None = None
+) -> list[Term]:
     """Everything to look for, each term of a stream once.
 
-    A stem weighs 1 and a word as written `word_weight`, times how often the query has it. Where the
-    stream of words holds bigrams, and that of stems single characters, it is the other way round.
+    A stem weighs 1 and a word as written `word_weight`, times how much the word says and how often the query
+    has it; a stem and others that stand for it share what it weighs. Where the stream of words holds bigrams, and
+    that of stems single characters, it is the other way round.
     """
-    counts: dict[tuple[str, str], int] = {}
+    words, shares = _words_of(query, weigh)
+    most: dict[tuple[str, str], float] = {}
     for lang in langs or ("",):
-        analysis = analyse(query, lang)
-        for stream, text in (("words", analysis.words), ("stems", analysis.stems)):
-            for term, count in collections.Counter(text.split()).items():
-                counts[stream, term] = max(count, counts.get((stream, term), 0))
-    return [
-        Term(stream, term, count * _weight(stream, term, word_weight))
-        for (stream, term), count in counts.items()
-    ]
+        mine: dict[tuple[str, str], float] = {}
+        for word, share in zip(words, shares, strict=True):
+            for part in _parts_of(word, lang):
+                for terms in part.words:
+                    for term in terms:
+                        key = "words", term
+                        mine[key] = mine.get(key, 0.0) + _weight("words", term, word_weight, share)
+                for terms in part.stems:
+                    for term in terms:
+                        key = "stems", term
+                        weight = _weight("stems", term, word_weight, share) / len(terms)
+                        mine[key] = mine.get(key, 0.0) + weight
+        for key, weight in mine.items():
+            most[key] = max(weight, most.get(key, 0.0))
+    return [Term(*key, round(weight, 6)) for key, weight in most.items() if key[1]]
 
 
-def counted_terms(query: str, langs: Collection[str], word_weight: float) -> list[list[Counted]]:
+def counted_terms(
+    query: str, langs: Collection[str], word_weight: float, weigh: Weigh | None = None
+) -> list[list[Counted]]:
     """What a passage could match of each part of each word of the query, joined forms aside."""
     found: dict[tuple[int, int], dict[tuple[str, int], dict[str, None]]] = {}
+    words, shares = _words_of(query, weigh)
     for lang in langs or ("",):
-        for i, match in enumerate(word_matches(query)):
-            for j, part in enumerate(word_parts(match[0], lang)):
+        for i, word in enumerate(words):
+            for j, part in enumerate(_parts_of(word, lang)):
                 if part.joined:
                     continue
                 mine = found.setdefault((i, j), {})
@@ -586,16 +611,31 @@ def counted_terms(query: str, langs: Collection[str], word_weight: float) -> lis
                         mine.setdefault((stream, n), {}).update(dict.fromkeys(filter(None, same)))
     return [
         [
-            Counted(stream, list(same), _weight(stream, next(iter(same)), word_weight))
+            Counted(
+                stream, list(same), _weight(stream, next(iter(same)), word_weight, shares[place[0]])
+            )
             for (stream, _), same in mine.items()
             if same
         ]
-        for mine in found.values()
+        for place, mine in found.items()
     ]
 
 
-def _weight(stream: str, term: str, word_weight: float) -> float:
-    return 1.0 if (stream == "words") == unspaced(term) else word_weight
+def _words_of(query: str, weigh: Weigh | None) -> tuple[list[str], Sequence[float]]:
+    """The written words of a query, and how much each says."""
+    matches = list(word_matches(query))
+    words = [match[0] for match in matches]
+    if weigh is None:
+        return words, [1.0] * len(words)
+    return words, weigh([query[match.start() : match.end()] for match in matches])
+
+
+def _weight(stream: str, term: str, word_weight: float, share: float) -> float:
+    """In scripts without spaces nobody knows which words a query has, and none counts less than another."""
+    spaceless = unspaced(term)
+    return (1.0 if spaceless else share) * (
+        1.0 if (stream == "words") == spaceless else word_weight
+    )
 
 
 def unspaced(term: str) -> bool:
