@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from indexer.disk_cache import derived
 from indexer.encoders.local_models import FAST
+from indexer.encoders.neutral_space import parallel_sentences
 from indexer.encoders.static_encoder import StaticEncoder, unpacked
 from indexer.schema import Encoder, Matrix
+from indexer.vectors import principal_axes, unit_rows
 
 __all__ = [
     "ALIGNER",
@@ -34,6 +36,7 @@ __all__ = [
 ALIGNER = FAST
 """The folder of the static student that aligns the words of every index, whatever encoder made its vectors."""
 
+DIRECTIONS = 10  # language directions that are taken out: see docs/alignment.md
 _BLOCK = 1024  # rows unpacked at a time: 1 MB of float32, which stays in a core's second cache
 _UNPACKED = 16_384  # rows of the whole table unpacked at a time
 
@@ -47,24 +50,33 @@ class TokenTable:
         scale: NDArray[np.float32],
         known: NDArray[np.bool_],
         inverse: NDArray[np.float32],
+        directions: Matrix | None = None,
     ) -> None:
         """`rows` and `scale` as in `StaticEncoder.stored`; `known` (tokens,): the tokens that hold a letter or a digit;
-        `inverse` (tokens,): 1 / the length of the row's numbers, 0 for a row of zeros."""
+        `inverse` (tokens,): 1 / the length of the row's numbers without `directions`, 0 for a row of zeros;
+        `directions` (n, dim), orthonormal: those in which languages differ, which take no part in a cosine."""
         self.dim = rows.shape[1] * (2 if rows.dtype == np.uint8 else 1)
         self.known = known
         self._rows = rows
         self._scale = scale
         self._inverse = inverse
+        self._directions = np.zeros((0, self.dim), np.float32) if directions is None else directions
 
     @classmethod
     def of(cls, encoder: StaticEncoder) -> TokenTable:
         rows, scale = encoder.stored
 
         def made() -> dict[str, NDArray[Any]]:
-            return {"inverse": _inverse_lengths(rows)}
+            directions = _language_directions(encoder, known)
+            return {"inverse": _inverse_lengths(rows, directions), "directions": directions}
 
-        found = derived("token-lengths", f"1 {encoder.fingerprint}".encode(), made)
-        return cls(rows, scale, known_tokens(encoder), found["inverse"])
+        known = known_tokens(encoder)
+        found = derived("token-lengths", f"2 {encoder.fingerprint}".encode(), made)
+        return cls(rows, scale, known, found["inverse"], found["directions"])
+
+    def neutral(self, vectors: Matrix) -> Matrix:
+        """`vectors` (n, dim) without the directions in which languages differ."""
+        return vectors - (vectors @ self._directions.T) @ self._directions
 
     def vectors(self, tokens: NDArray[np.int32]) -> Matrix:
         """The rows of these tokens, as long as training made them; (len(tokens), dim)."""
@@ -72,11 +84,11 @@ class TokenTable:
         return numbers * self._scale[tokens][:, None]
 
     def unit_rows(self, tokens: NDArray[np.int32]) -> Matrix:
-        """The rows of these tokens, of unit length; (len(tokens), dim)."""
-        return _numbers(self._rows[tokens]) * self._inverse[tokens][:, None]
+        """The rows of these tokens without their languages, of unit length; (len(tokens), dim)."""
+        return self.neutral(_numbers(self._rows[tokens])) * self._inverse[tokens][:, None]
 
     def cosines(self, vectors: Matrix, tokens: NDArray[np.int32]) -> Matrix:
-        """The cosine of each token's row and each of the unit `vectors` (n, dim); (len(tokens), n)."""
+        """The cosine of each token's row and each of the unit `vectors` (n, dim), which are `neutral`; (len(tokens), n)."""
         out = np.empty((len(tokens), len(vectors)), np.float32)
         numbers = np.empty((min(_BLOCK, len(tokens)), self.dim), np.float32)
         packed = self._rows.dtype == np.uint8
@@ -141,12 +153,33 @@ def _numbers(rows: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(unpacked(rows) if rows.dtype == np.uint8 else rows, np.float32)
 
 
-def _inverse_lengths(rows: NDArray[Any]) -> NDArray[np.float32]:
+def _language_directions(encoder: StaticEncoder, known: NDArray[np.bool_]) -> Matrix:
+    """The principal directions of the languages' mean token vectors (after Yang et al. 2021), (DIRECTIONS, dim).
+
+    The means are of the unit rows of the tokens of the parallel sentences. Fewer where the table has few dimensions;
+    none where it knows few of the languages.
+    """
+    rows, _ = encoder.stored
+    count = min(DIRECTIONS, encoder.dim // 16)
+    means = []
+    for sentences in parallel_sentences().values():
+        tokens = encoder.token_rows(sentences).flat
+        tokens = tokens[known[tokens]]
+        if len(tokens) >= len(sentences):
+            means.append(unit_rows(_numbers(rows[tokens])).mean(axis=0))
+    if len(means) < 2 * count or not count:
+        return np.zeros((0, encoder.dim), np.float32)
+    apart = np.array(means) - np.mean(means, axis=0)
+    return np.ascontiguousarray(principal_axes(apart, count).T)
+
+
+def _inverse_lengths(rows: NDArray[Any], directions: Matrix) -> NDArray[np.float32]:
     lengths = np.empty(len(rows), np.float32)
     for at in range(0, len(rows), _UNPACKED):
         numbers = _numbers(rows[at : at + _UNPACKED])
+        numbers -= (numbers @ directions.T) @ directions
         lengths[at : at + len(numbers)] = np.sqrt(np.einsum("ij,ij->i", numbers, numbers))
-    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 1e-3)
 
 
 # -- the student of this installation --------------------------------------------------------------

@@ -81,7 +81,9 @@ def units(text: str, student: StaticEncoder, table: TokenTable) -> Units:
     divided = np.flatnonzero([len(tokens) > 1 for tokens in tokens_of])
     pieces = [tokens_of[i] for i in divided]
     starts = np.cumsum([0, *map(len, pieces)])[:-1]
-    vectors = np.concatenate([unit_rows(sums), *(table.unit_rows(tokens) for tokens in pieces)])
+    vectors = np.concatenate(
+        [unit_rows(table.neutral(sums)), *(table.unit_rows(tokens) for tokens in pieces)]
+    )
     return Units(words, lengths, vectors, divided, starts)
 
 
@@ -251,7 +253,7 @@ def answers(query: str, text: str, student: StaticEncoder, table: TokenTable) ->
     flat = np.concatenate(tokens_of)
     starts = np.cumsum([0, *map(len, tokens_of[:-1])])
     by_token = np.maximum.reduceat(table.cosines(asked.vectors, flat), starts, axis=0)
-    whole = unit_rows(_sums(tokens_of, table)) @ asked.vectors.T
+    whole = unit_rows(table.neutral(_sums(tokens_of, table))) @ asked.vectors.T
     near = np.maximum(by_token, whole)[:, : len(asked.words)]  # (words of the text, of the query)
     best = near.argmax(axis=0)
     made = []
