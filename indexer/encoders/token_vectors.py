@@ -76,7 +76,8 @@ class TokenTable:
 
     def neutral(self, vectors: Matrix) -> Matrix:
         """`vectors` (n, dim) without the directions in which languages differ."""
-        return vectors - (vectors @ self._directions.T) @ self._directions
+        projected: Matrix = vectors - (vectors @ self._directions.T) @ self._directions
+        return projected
 
     def vectors(self, tokens: NDArray[np.int32]) -> Matrix:
         """The rows of these tokens, as long as training made them; (len(tokens), dim)."""
