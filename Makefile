@@ -24,6 +24,7 @@ check: .venv/full  ## format, lint, types
 
 docs:  ## write what docs/ holds that is made from the code
 	$(PYTHON) docs/make_tree.py
+	$(PYTHON) docs/make_languages.py
 
 stress: .venv/full  ## the slow suites: kills, full disks, readers beside a writer
 	$(BIN)/python -m pytest -q -m stress
