@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo demo-es serve test check docs stress bench elasticsearch clean
+.PHONY: demo demo-es serve test check docs pictures stress bench elasticsearch clean
 
 demo: .venv/base  ## build the bundled collection's index, and search it across languages
 	$(BIN)/python -m demo
@@ -25,6 +25,9 @@ check: .venv/full  ## format, lint, types
 docs:  ## write what docs/ holds that is made from the code
 	$(PYTHON) docs/make_tree.py
 	$(PYTHON) docs/make_languages.py
+
+pictures: .venv/full  ## take the screenshot (Chromium) and draw the plots of README.md and docs/
+	$(BIN)/python docs/make_pictures.py
 
 stress: .venv/full  ## the slow suites: kills, full disks, readers beside a writer
 	$(BIN)/python -m pytest -q -m stress
