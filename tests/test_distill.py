@@ -27,7 +27,7 @@ from indexer.vectors import along, principal_axes, unit_rows
 from training.models.opening import open_model
 from training.models.sentence_vectors import token_counts
 from training.models.students import open_student
-from training.models.teacher_vectors import teach
+from training.models.teachers import teach
 from training.recipes.distill import distill
 from training.run.checkpoints import newest
 from training.run.progress import QUIET

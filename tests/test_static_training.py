@@ -20,8 +20,8 @@ from indexer.encoders.static_encoder import StaticEncoder
 from indexer.vectors import translation_accuracy
 from training.data.token_lists import Ragged, unaccented
 from training.export.static_student import export_run, export_sentence_transformers
-from training.models import teacher_cache
-from training.models.teacher_cache import VectorCache, teacher_vectors
+from training.models import teachers
+from training.models.teachers import VectorCache, teacher_vectors
 from training.recipes.static import train_static, write_tensors
 from training.recipes.static_step import batch_loss
 from training.recipes.tokenizer import common_words, sampled, save, train_tokenizer
@@ -63,7 +63,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StaticSettings
 
 def fill(cache: Path, texts: list[str]) -> None:
     """A cache as the teacher named `hash` would have left it."""
-    folder = cache / teacher_cache._folder_name("hash", 128, "float32")
+    folder = cache / teachers._folder_name("hash", 128, "float32")
     store = VectorCache.open(folder, 64)
     missing = store.missing(texts)
     store.add(missing, HashEncoder(64).encode(missing))

@@ -1,9 +1,9 @@
 # What this package offers to the others; nothing else of it is imported from outside.
-from . import e5_package, sentence_vectors, teacher_cache
+from . import e5_package, sentence_vectors
 from .model_parts import Parts, parts_of, restored
 from .opening import open_model, width_of
 from .students import open_student
-from .teacher_vectors import teach
+from .teachers import teach, teacher_vectors
 
 __all__ = [
     "Parts",
@@ -14,6 +14,6 @@ __all__ = [
     "restored",
     "sentence_vectors",
     "teach",
-    "teacher_cache",
+    "teacher_vectors",
     "width_of",
 ]

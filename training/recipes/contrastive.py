@@ -35,7 +35,7 @@ from training.data.plain_texts import read_texts
 from training.models.opening import width_of
 from training.models.sentence_vectors import full_precision, sentence_vectors
 from training.models.students import open_student
-from training.models.teacher_vectors import teach
+from training.models.teachers import teach
 from training.recipes.held_out import Translated, open_held_out, texts_of
 from training.recipes.losses import listmle, listnet, ranking_consistency, similarities
 from training.recipes.outputs import Result, facts_of, save_result

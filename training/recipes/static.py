@@ -39,7 +39,7 @@ from indexer.schema import Matrix
 from indexer.vectors import principal_axes, unit_rows
 from training.data.corpora import Pairs, read_pairs
 from training.data.token_lists import Ragged, token_lists, unaccented
-from training.models.teacher_cache import teacher_vectors
+from training.models.teachers import teacher_vectors
 from training.recipes.static_step import SparseAdam, Table, train_step
 from training.run.collapse_alarm import Collapse, Health, collapse, health
 from training.run.run_log import Journal

@@ -1,4 +1,4 @@
-"""The teacher's vectors: computed once, kept on disk by the content of each text, resumable.
+"""Teachers: opened, and their vectors computed once, kept on disk by the content of each text, resumable.
 
 A folder of the cache belongs to one teacher, one length limit and one precision:
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,11 +25,14 @@ from configs.errors import BackendError, ConfigError, MissingExtra, TandemError
 from indexer.encoders.local_models import model_folder
 from indexer.schema import Matrix
 from indexer.vectors import unit_rows
+from training.models.opening import open_model
+from training.run.progress import Talk
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["BUNDLED", "BUNDLED_SHA256", "VectorCache", "open_teacher", "teacher_vectors"]
+__all__ = ["BUNDLED", "BUNDLED_SHA256", "VectorCache", "open_teacher", "teach", "teacher_vectors"]
 
 Precision = Literal["float32", "bfloat16"]
 Progress = Callable[[int, int], None]
@@ -180,6 +184,41 @@ def teacher_vectors(
         if progress is not None:
             progress(start + len(part), len(missing))
     return store.vectors(texts)
+
+
+def teach(
+    texts: Sequence[str],
+    teacher: str,
+    cache: str | Path,
+    device: torch.device,
+    talk: Talk,
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> Matrix:
+    """The teacher's vectors of `texts`, (n, dim) float32 unit rows, row for row.
+
+    Raises BackendError when the teacher is neither here nor to be had.
+    """
+    folder = model_folder(teacher)
+    bundled = folder is not None and not Path(teacher).is_dir()
+    if not bundled:
+        open_model(teacher)  # tells what is wrong in our own words, before the cache is touched
+    each = list(dict.fromkeys(texts))
+    rows = {text: i for i, text in enumerate(each)}
+    began = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        left = (time.monotonic() - began) / done * (total - done)
+        talk.say(f"teacher: {done} of {total} sentences, {left:.0f} s left")
+
+    vectors = teacher_vectors(
+        each,
+        Path(cache),
+        teacher=BUNDLED if bundled else teacher,
+        device=str(device),
+        precision=precision,
+        progress=progress,
+    )
+    return vectors[np.fromiter((rows[text] for text in texts), np.int64, len(texts))]
 
 
 def _key(text: str) -> bytes:
