@@ -280,6 +280,7 @@ class ClusterIndex:
         One request finds the passages, one more scores those that only one signal found. A signal that
         fails is left out of the pool's ranks and named in `failed`; when all fail, BackendError.
         """
+        signals = _known(signals)
         counting = None
         if len(signals) > 1:  # fusion will ask for the bounds
             counting = self._waiting.submit(self._frequencies_for, queries)
@@ -301,6 +302,7 @@ class ClusterIndex:
 
     def scored(self, query: Query, keys: Keys, signals: Sequence[SignalName]) -> Pool:
         """These passages, scored by every signal; they have no ranks."""
+        signals = _known(signals)
         wanted = keys.tolist()
         bodies: list[dict[str, Any] | None] = []
         parts = [wanted[at : at + _PAGE] for at in range(0, len(wanted), _PAGE)]
@@ -741,6 +743,11 @@ def _frequency(shards: Sequence[Mapping[str, Any]], field: str, term: str) -> tu
         holding += int(entry.get("terms", {}).get(term, {}).get("doc_freq", 0))
         total += max(0, int(entry.get("field_statistics", {}).get("doc_count", 0)))
     return holding, total
+
+
+def _known(signals: Sequence[SignalName]) -> list[SignalName]:
+    """The signals that a cluster gives: words are not aligned in it."""
+    return [name for name in signals if name in ("dense", "lexical")]
 
 
 def _merged(found: Mapping[SignalName, Candidates]) -> list[str]:
