@@ -22,9 +22,10 @@ check: .venv/full  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs:  ## write what docs/ holds that is made from the code
-	$(PYTHON) docs/make_tree.py
-	$(PYTHON) docs/make_languages.py
+docs: .venv/base  ## write what docs/ holds that is made from the code
+	$(BIN)/python docs/make_tree.py
+	$(BIN)/python docs/make_languages.py
+	$(BIN)/python docs/make_cli.py
 
 pictures: .venv/full  ## take the screenshot (Chromium) and draw the plots of README.md and docs/
 	$(BIN)/python docs/make_pictures.py

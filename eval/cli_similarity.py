@@ -31,7 +31,7 @@ __all__ = ["bias", "bitext", "costra", "curve", "paraphrase", "probe", "speed", 
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 
 
-@click.command(epilog="Example: tandem eval tatoeba tatoeba.eng-*.tsv.gz --encoder default --json")
+@click.command(epilog="Example: tandem eval tatoeba tatoeba.eng-*.tsv.gz --encoder accurate --json")
 @FILES
 @columns_option("source,target")
 @encoder_options
@@ -232,7 +232,7 @@ def _first_meanings(pool: Pool, limit: int) -> Pool:
     )
 
 
-@click.command(epilog="Example: tandem eval costra --encoder default")
+@click.command(epilog="Example: tandem eval costra --encoder accurate")
 @click.option(
     "--data", metavar="FILE", help="Costra's TSV. Default: the one in the costra package."
 )
@@ -268,7 +268,7 @@ def costra(data: str | None, raw: bool, as_json: bool, **which: Any) -> None:
 
 
 @click.command(
-    epilog="Example: tandem eval paraphrase test.tsv --train train.tsv --encoder default"
+    epilog="Example: tandem eval paraphrase test.tsv --train train.tsv --encoder accurate"
 )
 @click.argument("file")
 @click.option(
@@ -317,7 +317,7 @@ def paraphrase(
     emit(as_json, "paraphrase", encoder, files, found, text)
 
 
-@click.command(epilog="Example: tandem eval probe reviews.tsv --folds 10 --encoder default")
+@click.command(epilog="Example: tandem eval probe reviews.tsv --folds 10 --encoder accurate")
 @click.argument("file")
 @click.option(
     "--test", metavar="FILE", help="Measure on this file, train on the other; no folds then."

@@ -29,7 +29,7 @@ MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
 
 @click.command(
     epilog="Example: tandem eval speed -i notes.index --queries queries.txt; "
-    "tandem eval speed --documents notes/ --encoder default"
+    "tandem eval speed --documents notes/ --encoder accurate"
 )
 @click.option(
     "--documents",

@@ -147,7 +147,8 @@ def _loaded(config: str | None, changes: tuple[str, ...], encoder: str | None) -
 @click.option(
     "--encoder",
     metavar="MODEL",
-    help="default, accurate, hash, a folder, or a sentence-transformers name.  [default: default]",
+    help="auto (accurate up to 10,000 passages, fast beyond), accurate, fast, hash, a folder, or a "
+    "sentence-transformers name.  [default: auto]",
 )
 @click.option(
     "--overwrite",
@@ -345,7 +346,7 @@ add.help = f"""Add documents to an index, or replace those whose id it has.
 @click.option(
     "--encoder",
     metavar="MODEL",
-    help="Of an index that is made now, as of `tandem index build`.  [default: default]",
+    help="Of an index that is made now, as of `tandem index build`.  [default: auto]",
 )
 @_read_options
 @json_option

@@ -48,6 +48,17 @@ def test_every_command_that_a_page_shows_exists_with_its_options(page: Path) -> 
                 assert word.split("=")[0] in known, f"tandem {line}: no option {word}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    missing = [
+        target
+        for target in targets
+        if not target.startswith(("http:", "https:")) and not (page.parent / target).exists()
+    ]
+    assert missing == []
+
+
 @pytest.fixture
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as README assumes it: notes/, articles.jsonl.gz and new.jsonl, of the demo's documents."""
