@@ -126,3 +126,30 @@ def test_what_the_readme_shows_of_the_demo_stands_in_the_demo() -> None:
     hits = re.findall(r"^  1\. \[(\w+)\] (.+)$", shown, re.MULTILINE)
     assert len(hits) == 4
     assert set(hits) <= titles
+
+
+def test_the_commands_of_the_page_on_evaluation_run_on_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ir_measures")
+    demo = tmp_path / "demo"
+    demo.mkdir()
+    for name in ("documents.jsonl", "qrels.txt", "queries.jsonl"):
+        (demo / name).write_bytes((ROOT / "demo" / name).read_bytes())
+    queries = (demo / "queries.jsonl").read_text("utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in queries]
+    (tmp_path / "queries.txt").write_text("\n".join(texts) + "\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    run = runner(capsys)
+    documents = "demo/documents.jsonl"
+    assert run("index", "build", documents, "-o", "demo.index", "--encoder", "hash").code == 0
+    text = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
+    lines = [line for line in commands_of(text) if " demo.index" in line]
+    assert len(lines) == 4
+    for line in lines:
+        ended = run(*shlex.split(line))
+        assert ended.code == 0 or ("tune" in line and ended.code == 1), (
+            f"tandem {line}: {ended.err}"
+        )
+    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "sides.html").is_file()
