@@ -189,7 +189,11 @@ class StaticEncoder:
         if model is None or not texts:
             return self._read(texts)
         parts, left = self._looked_up(texts, model)
-        vectors = np.concatenate([self._vectors(rows) for rows in parts])
+        vectors, done = np.empty((len(texts), self.dim), np.float32), 0
+        for rows in parts:
+            more = len(rows.borders) - 1
+            vectors[done : done + more] = self._vectors(rows)
+            done += more
         return vectors, joined(parts), sorted(left)
 
     def _looked_up(self, texts: Sequence[str], model: Unigram) -> tuple[list[Rows], set[int]]:
