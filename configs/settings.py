@@ -104,8 +104,11 @@ class DenseSettings:
 class FusionSettings:
     """How the two sides make one score."""
 
-    method: Literal["interleave", "convex", "rrf", "minmax", "zscore", "combmnz"] = "interleave"
-    """`interleave` orders each language by both sides and puts the languages together by meaning; `convex`
+    method: Literal["learned", "interleave", "convex", "rrf", "minmax", "zscore", "combmnz"] = (
+        "learned"
+    )
+    """`learned` is the probability that a passage answers the query, fitted for the encoders that ship; with another
+    encoder it is `interleave`, which orders each language by both sides and puts the languages together by meaning; `convex`
     is its weighted sum alone; the others are there to compare with."""
     lexical_weight: float = 0.8
     """Weight of the lexical side in [0, 1]. An encoder that is stronger than the student in the package

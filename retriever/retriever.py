@@ -39,6 +39,7 @@ from indexer.schema import (
 from indexer.text import languages
 from retriever import fusion
 from retriever.fields import check_field, counted, sorted_hits
+from retriever.learned_fusion import WEIGHTS, Probability, features, learned
 
 __all__ = ["Retriever"]
 
@@ -168,7 +169,7 @@ class Retriever:
     def score(self, query: str, document_ids: Sequence[str], mode: Mode | None = None) -> Scores:
         """The score each document would have, whether or not a search would reach it; (len(ids),).
 
-        `interleave` and `convex` give the very score of a search (without a filter). The other methods
+        `learned`, `interleave` and `convex` give the very score of a search (without a filter). The other methods
         scale or rank by the documents asked for, since that is the only list there is.
         Raises ConfigError for an id that is not in the index.
         """
@@ -266,7 +267,9 @@ class Retriever:
         best = order[_first_of_each(documents[order])]
         return _Ranking(documents[best], scores[best], best, pool, fused)
 
-    def _fused(self, collection: Collection, query: Query, pool: Pool, mode: Mode) -> fusion.Fused:
+    def _fused(
+        self, collection: Collection, query: Query, pool: Pool, mode: Mode
+    ) -> fusion.Fused | Probability:
         """The passages' scores, by the mode and the method of the settings."""
         none = np.zeros(len(pool.keys))
         if mode == "dense" or not len(pool.keys):
@@ -285,6 +288,11 @@ class Retriever:
         if settings.method == "combmnz":
             return fusion.combmnz(*sides, weight)
         bounds = collection.bounds(query)
+        weights = WEIGHTS.get(collection.facts.encoder)
+        if settings.method == "learned" and weights is not None:
+            same = np.isin(collection.languages_of(pool.keys), query.likely)
+            aligned = pool.scores.get("alignment")
+            return learned(features(*sides, bounds["lexical"], same, aligned), weights)
         bounded = *sides, bounds["dense"], bounds["lexical"]
         within = fusion.convex(*bounded, weight)
         if settings.method == "convex":
@@ -300,7 +308,7 @@ class Retriever:
     def _pool_with(self, collection: Collection, query: Query, keys: Keys, mode: Mode) -> Pool:
         """A pool that holds these passages, and what `_fused` compares them with."""
         signals, method = self._signals(mode), self.settings.fusion.method
-        if method == "interleave" and mode == "hybrid":  # beside what a search would find
+        if mode == "hybrid" and method in ("learned", "interleave"):  # beside what is found
             pool = collection.pools([query], self.settings.pool, signals)[0]
             others = np.setdiff1d(keys, pool.keys)
             return _joined(pool, collection.scored(query, others, signals))
@@ -317,7 +325,7 @@ class _Ranking:
     best: NDArray[np.int64]
     """Where each document's best passage stands in the pool."""
     pool: Pool
-    fused: fusion.Fused
+    fused: fusion.Fused | Probability
 
     def __len__(self) -> int:
         return len(self.documents)

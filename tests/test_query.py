@@ -212,7 +212,7 @@ def numbers(keys: Keys) -> Keys:
     return np.array([int(key[1:]) for key in keys.tolist()], np.int64)
 
 
-METHODS = ("interleave", "convex", "rrf", "minmax", "zscore", "combmnz")
+METHODS = ("learned", "interleave", "convex", "rrf", "minmax", "zscore", "combmnz")
 
 
 @pytest.mark.parametrize("method", METHODS)

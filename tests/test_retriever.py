@@ -37,7 +37,7 @@ DOCUMENTS = [
     ),
 ]  # fmt: skip
 MODES: list[Mode] = ["hybrid", "dense", "lexical"]
-METHODS = ["interleave", "convex", "rrf", "minmax", "zscore", "combmnz"]
+METHODS = ["learned", "interleave", "convex", "rrf", "minmax", "zscore", "combmnz"]
 
 
 @pytest.fixture(scope="module")

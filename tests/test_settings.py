@@ -22,7 +22,7 @@ from configs.settings import (
 
 def test_without_a_file_and_changes_every_setting_has_its_default() -> None:
     assert load(Settings) == Settings()
-    assert Settings().search.fusion.method == "interleave"
+    assert Settings().search.fusion.method == "learned"
 
 
 def test_a_yaml_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_every_wrong_setting_is_told_at_once() -> None:
     message = str(caught.value)
     assert "search.kk" in message
     assert "passages.size must be int, not 'long'" in message
-    assert "search.fusion.method must be one of interleave, convex, rrf" in message
+    assert "search.fusion.method must be one of learned, interleave, convex, rrf" in message
 
 
 @pytest.mark.parametrize(

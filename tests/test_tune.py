@@ -25,7 +25,7 @@ def test_the_grid_begins_with_the_current_settings_and_repeats_nothing() -> None
     grid = candidates(current, crossing=True)
     assert settings_of(grid[0]) == current
     assert len(set(grid)) == len(grid)
-    others = {"interleave", "rrf", "minmax", "zscore", "combmnz"}
+    others = {"learned", "interleave", "rrf", "minmax", "zscore", "combmnz"}
     assert {entry.method for entry in grid} == {"convex", *others}
     # one language: nothing to put together, so interleave and convex are one order
     assert {entry.method for entry in candidates(current, crossing=False)} == others

@@ -34,7 +34,7 @@ RRF = (10, 30, 60, 100)
 ENOUGH = 20
 """Queries of one language in the training folds before it may have a weight of its own."""
 
-Method = Literal["interleave", "convex", "rrf", "minmax", "zscore", "combmnz"]
+Method = Literal["learned", "interleave", "convex", "rrf", "minmax", "zscore", "combmnz"]
 
 
 @dataclass(frozen=True, slots=True)

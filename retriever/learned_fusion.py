@@ -1,0 +1,104 @@
+"""The probability that a passage answers a query, from what the signals say: a logistic regression of a few features.
+
+Fitted by `tandem eval fit` on judged collections, once for each encoder that ships (`WEIGHTS`); indexes of other encoders
+are fused by `fusion.interleave`. The features depend on the query, the passage and the best passages of the query
+alone, so a score does not depend on how many hits were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.schema import Bounds, Scores, SignalName
+from indexer.search.lexical import K1
+from retriever.fusion import scaled
+
+__all__ = ["FEATURES", "WEIGHTS", "Probability", "Weights", "features", "learned"]
+
+FEATURES: Mapping[str, SignalName | None] = {
+    "cosine": "dense",
+    "behind": "dense",
+    "words": "lexical",
+    "words_squared": "lexical",
+    "words_share": "lexical",
+    "aligned": "alignment",
+    "same": None,
+    "same_cosine": None,
+}
+"""Feature -> the signal whose share of a score it makes; None: none's.
+
+    cosine         of the vectors of the query and the passage
+    behind         the cosine, less that of the best passage
+    words          share of the query's words that stand in the passage, weighed by how rare they are
+    words_share    `words`, as a share of the best passage's
+    aligned        word alignment, 0 where the index has none
+    same           1 where the passage is in a language that the query may be in, else 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Log-odds of relevance: `intercept`, and what a unit of each of FEATURES adds, in their order."""
+
+    intercept: float
+    of: Sequence[float]
+
+
+WEIGHTS: Mapping[str, Weights] = {
+    "accurate": Weights(-5.091, (13.109, 8.764, -0.712, 1.302, 2.186, 0.0, 0.563, -7.893)),
+}
+"""By the name of the encoder. See docs/evaluation.md for the collections and for what was left out in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probability:
+    """(n,) each: the probability that a passage answers the query, and the share of each signal; they add up to it."""
+
+    score: Scores
+    parts: Mapping[SignalName, Scores]
+
+
+def features(
+    dense: Scores,
+    lexical: Scores,
+    lexical_bounds: Bounds,
+    same: NDArray[np.bool_],
+    aligned: Scores | None = None,
+) -> NDArray[np.float64]:
+    """(n, len(FEATURES)) of the passages of one query's pool, which holds the best of each signal.
+
+    BM25's bound counts a word that is repeated without end; a passage of average length that holds each word once
+    gets 1 / (k1 + 1) of it, and counts as 1 here.
+    """
+    words = np.clip(scaled(lexical, *lexical_bounds) * (K1 + 1.0), 0.0, 1.0)
+    best = float(words.max(initial=0.0))
+    columns = {
+        "cosine": dense,
+        "behind": dense - dense.max(initial=-1.0),
+        "words": words,
+        "words_squared": words**2,
+        "words_share": words / best if best > 0 else words,
+        "aligned": np.zeros(len(dense)) if aligned is None else aligned,
+        "same": same.astype(np.float64),
+        "same_cosine": np.where(same, dense, 0.0),
+    }
+    return np.stack([columns[name] for name in FEATURES], axis=1)
+
+
+def learned(found: NDArray[np.float64], weights: Weights) -> Probability:
+    """The probability of each row of `features`, and what each signal gave of it, by its part of the evidence."""
+    given = found * np.asarray(weights.of)  # (n, features)
+    score = 1.0 / (1.0 + np.exp(-(weights.intercept + given.sum(axis=1))))
+    evidence: dict[SignalName, Scores] = {}
+    for column, signal in enumerate(FEATURES.values()):
+        if signal is not None:
+            evidence[signal] = evidence.get(signal, 0.0) + given[:, column]
+    evidence = {signal: np.maximum(values, 0.0) for signal, values in evidence.items()}
+    total = np.sum(list(evidence.values()), axis=0)
+    evidence["dense"] = np.where(total > 0, evidence["dense"], 1.0)
+    total = np.where(total > 0, total, 1.0)
+    return Probability(score, {name: score * (part / total) for name, part in evidence.items()})

@@ -1,0 +1,73 @@
+"""Learned fusion: features and probabilities by hand, shares that add up, and scores that no pool changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.search.lexical import K1
+from retriever.learned_fusion import FEATURES, WEIGHTS, Weights, features, learned
+
+NAMES = list(FEATURES)
+
+
+def column(rows: np.ndarray, name: str) -> list[float]:
+    return [float(value) for value in rows[:, NAMES.index(name)]]
+
+
+def test_features_by_hand() -> None:
+    # BM25 of at most 10; a passage that holds each word once has 10 / (k1 + 1)
+    once = 10 / (K1 + 1)
+    rows = features(
+        np.array([0.8, 0.5]), np.array([once / 2, once]), (0.0, 10.0), np.array([False, True])
+    )
+    assert column(rows, "cosine") == [0.8, 0.5]
+    assert column(rows, "behind") == pytest.approx([0.0, -0.3])
+    assert column(rows, "words") == pytest.approx([0.5, 1.0])
+    assert column(rows, "words_squared") == pytest.approx([0.25, 1.0])
+    assert column(rows, "words_share") == pytest.approx([0.5, 1.0])
+    assert column(rows, "same") == [0.0, 1.0]
+    assert column(rows, "same_cosine") == [0.0, 0.5]
+    assert column(rows, "aligned") == [0.0, 0.0]
+
+
+def test_a_query_without_known_words_has_no_words() -> None:
+    rows = features(np.array([0.4]), np.array([0.0]), (0.0, 0.0), np.array([True]))
+    assert column(rows, "words") == column(rows, "words_share") == [0.0]
+
+
+def test_a_probability_by_hand() -> None:
+    weights = Weights(-1.0, [2.0 if name in ("cosine", "words") else 0.0 for name in NAMES])
+    rows = features(np.array([0.5]), np.array([5 / (K1 + 1)]), (0.0, 10.0), np.array([True]))
+    found = learned(rows, weights)  # log-odds -1 + 2 x 0.5 + 2 x 0.5 = 1
+    assert found.score.tolist() == pytest.approx([1 / (1 + np.exp(-1))])
+    assert found.parts["dense"] == pytest.approx(found.score / 2)
+    assert found.parts["lexical"] == pytest.approx(found.score / 2)
+    assert found.parts["alignment"].tolist() == [0.0]
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 30), st.booleans()), min_size=1, max_size=20),
+    st.sampled_from(sorted(WEIGHTS)),
+)
+def test_scores_are_probabilities_and_shares_add_up(
+    drawn: list[tuple[float, float, bool]], encoder: str
+) -> None:
+    dense, lexical, same = (np.array(values) for values in zip(*drawn, strict=True))
+    found = learned(features(dense, lexical, (0.0, 30.0), same), WEIGHTS[encoder])
+    assert ((found.score >= 0) & (found.score <= 1)).all()
+    assert sum(found.parts.values()) == pytest.approx(found.score)
+    assert all((part >= 0).all() for part in found.parts.values())
+
+
+def test_a_passage_below_the_best_changes_no_score() -> None:
+    dense, lexical = np.array([0.7, 0.3]), np.array([8.0, 2.0])
+    same = np.array([True, False])
+    alone = learned(features(dense, lexical, (0.0, 20.0), same), WEIGHTS["accurate"]).score
+    more = learned(
+        features(np.r_[dense, 0.1], np.r_[lexical, 0.0], (0.0, 20.0), np.r_[same, True]),
+        WEIGHTS["accurate"],
+    ).score
+    assert more[:2].tolist() == alone.tolist()
