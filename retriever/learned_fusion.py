@@ -26,6 +26,7 @@ FEATURES: Mapping[str, SignalName | None] = {
     "words_squared": "lexical",
     "words_share": "lexical",
     "aligned": "alignment",
+    "aligned_across": "alignment",
     "same": None,
     "same_cosine": None,
 }
@@ -36,6 +37,7 @@ FEATURES: Mapping[str, SignalName | None] = {
     words          share of the query's words that stand in the passage, weighed by how rare they are
     words_share    `words`, as a share of the best passage's
     aligned        word alignment, 0 where the index has none
+    aligned_across the same in another language than the query may be in, else 0
     same           1 where the passage is in a language that the query may be in, else 0
 """
 
@@ -49,7 +51,8 @@ class Weights:
 
 
 WEIGHTS: Mapping[str, Weights] = {
-    "accurate": Weights(-5.091, (13.109, 8.764, -0.712, 1.302, 2.186, 0.0, 0.563, -7.893)),
+    "accurate": Weights(-6.236, (11.546, 8.245, -2.922, 1.552, 2.687, 2.795, 1.954, 1.164, -7.225)),
+    "fast": Weights(-7.224, (7.338, 3.519, -1.602, 1.130, 3.087, 2.168, 5.845, 1.886, -4.289)),
 }
 """By the name of the encoder. See docs/evaluation.md for the collections and for what was left out in turn."""
 
@@ -76,13 +79,15 @@ def features(
     """
     words = np.clip(scaled(lexical, *lexical_bounds) * (K1 + 1.0), 0.0, 1.0)
     best = float(words.max(initial=0.0))
+    words_aligned = np.zeros(len(dense)) if aligned is None else aligned
     columns = {
         "cosine": dense,
         "behind": dense - dense.max(initial=-1.0),
         "words": words,
         "words_squared": words**2,
         "words_share": words / best if best > 0 else words,
-        "aligned": np.zeros(len(dense)) if aligned is None else aligned,
+        "aligned": words_aligned,
+        "aligned_across": np.where(same, 0.0, words_aligned),
         "same": same.astype(np.float64),
         "same_cosine": np.where(same, dense, 0.0),
     }

@@ -186,7 +186,7 @@ def test_a_table_of_hits_holds_no_markup_of_the_documents(tmp_path: Path) -> Non
     hits = tandem.build([evil, good], tmp_path / "i", encoder="hash").search("bread <i>")
     table = hits._repr_html_()
     assert "<caption>bread &lt;i&gt;</caption>" in table
-    assert "<mark>bread</mark> &lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in table
+    assert ">bread</mark> &lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in table
     assert "<b>&lt;b&gt;bread [31m&lt;/b&gt;</b> <small>&quot;&gt;&lt;i&gt;</small>" in table
     assert "javascript:" not in table
     assert (
