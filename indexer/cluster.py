@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BackendError
 from configs.settings import ElasticsearchSettings
+from indexer.cluster_alignment import ClusterAlignment, ClusterTokens
 from indexer.elastic.address import name_in
 from indexer.elastic.conditions import filters_of
 from indexer.elastic.connection import Cluster, connect, explained, refusal
@@ -40,6 +41,7 @@ from indexer.elastic.requests import (
     vectors_in,
 )
 from indexer.encoders.opening import open_encoder
+from indexer.encoders.token_vectors import aligner, aligner_facts, token_table
 from indexer.encoders.word_weights import WordWeights
 from indexer.schema import (
     Bounds,
@@ -95,6 +97,13 @@ def note_of(address: str, settings: ElasticsearchSettings | None = None) -> Note
     return note_in(entry["mappings"], address)
 
 
+def _is_ours(note: Note) -> bool:
+    """Whether an index keeps tokens of the student that aligns words in this installation."""
+    facts = aligner_facts()
+    entry = note.alignment
+    return entry is not None and facts is not None and entry.fingerprint == facts.fingerprint
+
+
 class ClusterIndex:
     """One index of a cluster, open for searching. Satisfies `indexer.schema.Collection`.
 
@@ -126,6 +135,8 @@ class ClusterIndex:
         self._frequencies: dict[tuple[str, str, str], tuple[int, int]] = {}
         self._seen: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
+        self._alignment: ClusterAlignment | None = None
+        self._aligning = threading.Lock()
         self._waiting = ThreadPoolExecutor(4, "tandem-cluster")
 
     @property
@@ -140,6 +151,7 @@ class ClusterIndex:
                 self.count("passage"),
                 self.note.encoder.name,
                 counts,
+                aligned=_is_ours(self.note),
             )
         return self._facts
 
@@ -280,7 +292,7 @@ class ClusterIndex:
         One request finds the passages, one more scores those that only one signal found. A signal that
         fails is left out of the pool's ranks and named in `failed`; when all fail, BackendError.
         """
-        signals = _known(signals)
+        asked, signals = signals, _known(signals)
         counting = None
         if len(signals) > 1:  # fusion will ask for the bounds
             counting = self._waiting.submit(self._frequencies_for, queries)
@@ -298,11 +310,11 @@ class ClusterIndex:
             pools.append(_pool(keys, lists, signals, scored))
         if counting is not None:
             counting.result()
-        return pools
+        return self._aligned(queries, pools) if "alignment" in asked else pools
 
     def scored(self, query: Query, keys: Keys, signals: Sequence[SignalName]) -> Pool:
         """These passages, scored by every signal; they have no ranks."""
-        signals = _known(signals)
+        asked, signals = signals, _known(signals)
         wanted = keys.tolist()
         bodies: list[dict[str, Any] | None] = []
         parts = [wanted[at : at + _PAGE] for at in range(0, len(wanted), _PAGE)]
@@ -316,7 +328,36 @@ class ClusterIndex:
                 known |= _scores(next(answers), name)
             scores[name] = np.array([known.get(key, 0.0) for key in wanted], np.float64)
         unranked = np.full(len(wanted), math.inf)
-        return Pool(keys, scores, dict.fromkeys(signals, unranked))
+        pool = Pool(keys, scores, dict.fromkeys(signals, unranked))
+        return self._aligned([query], [pool])[0] if "alignment" in asked else pool
+
+    def _aligned(self, queries: Sequence[Query], pools: list[Pool]) -> list[Pool]:
+        """The pools with the scores of alignment; as they are where the index has no tokens, or gives none now."""
+        if self.alignment is None:
+            return pools
+        try:
+            every = np.array(sorted({key for pool in pools for key in pool.keys.tolist()}), np.str_)
+            self.alignment.tokens.take(every)  # in as few requests as can be
+            return [
+                _with_alignment(pool, self.alignment.score(query, pool.keys))
+                for query, pool in zip(queries, pools, strict=True)
+            ]
+        except BackendError as error:
+            log.warning("words are not aligned: %s", error)
+            return pools
+
+    @property
+    def alignment(self) -> ClusterAlignment | None:
+        """Scores passages by their words; None where the index keeps no tokens of this installation's student."""
+        if not self.facts.aligned:
+            return None
+        with self._aligning:
+            if self._alignment is None:
+                student = aligner(self.encoder)
+                assert student is not None
+                tokens = ClusterTokens(self.answer)
+                self._alignment = ClusterAlignment(tokens, student, token_table())
+            return self._alignment
 
     def bounds(self, query: Query) -> dict[SignalName, Bounds]:
         """Each signal's scores that mean nothing and everything."""
@@ -745,8 +786,17 @@ def _frequency(shards: Sequence[Mapping[str, Any]], field: str, term: str) -> tu
     return holding, total
 
 
+def _with_alignment(pool: Pool, scores: Scores) -> Pool:
+    unranked = np.full(len(pool.keys), math.inf)
+    return dataclasses.replace(
+        pool,
+        scores={**pool.scores, "alignment": scores},
+        ranks={**pool.ranks, "alignment": unranked},
+    )
+
+
 def _known(signals: Sequence[SignalName]) -> list[SignalName]:
-    """The signals that a cluster gives: words are not aligned in it."""
+    """The signals that the cluster itself computes."""
     return [name for name in signals if name in ("dense", "lexical")]
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.settings import ElasticsearchSettings, LexicalSettings, PassageSettings
+from indexer.aligned_tokens import alignment_entry, tokens_of
 from indexer.build import ChangeReport
 from indexer.calibration import SAMPLE, background, first_words
 from indexer.cluster import ClusterIndex, resolved
@@ -34,13 +35,14 @@ from indexer.elastic.bulk import Entry, deletion, entry, write
 from indexer.elastic.conditions import equal_terms, ordered_terms
 from indexer.elastic.connection import Cluster, connect, explained, refusal
 from indexer.elastic.mapping import Note, body, language_field, meta, note_in, with_languages
-from indexer.elastic.requests import document_key, passage_key
+from indexer.elastic.requests import document_key, packed_tokens, passage_key
 from indexer.incoming import Incoming, Progress
-from indexer.prepare import BATCH, Hashed, Prepared, prepared_batches, vectors_of
+from indexer.prepare import BATCH, Hashed, Prepared, prepared_batches, texts_of, vectors_of
 from indexer.schema import Document, Encoder, FieldKind, Matrix
 from indexer.search.filters import nearest_field
 from indexer.storage.columns import values_of
 from indexer.storage.manifest import EncoderEntry, FieldEntry
+from indexer.storage.passage_tokens import TokenSets
 from indexer.text import field_values
 from indexer.text.analysis import Analysis
 from indexer.text.rejects import OnReject, Reject
@@ -90,7 +92,10 @@ def build_in_cluster(
     )
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     word_weight = (lexical or LexicalSettings()).word_weight
-    note = Note(name, made_with, created, False, passages or PassageSettings(), word_weight)
+    note = Note(
+        name, made_with, created, False, passages or PassageSettings(), word_weight,
+        alignment=alignment_entry(),
+    )  # fmt: skip
     standing, generation = _standing(cluster, name)
     note = dataclasses.replace(note, generation=generation + 1)
     if standing is not None and not overwrite:
@@ -376,6 +381,7 @@ class _Writer:
         self.progress = progress or (lambda done: None)
         self.documents = 0
         self.sample = _Sample()
+        self.aligned = note.alignment is not None and note.alignment == alignment_entry()
         self.fields: dict[str, FieldEntry] = dict(note.fields)
         self._languages: set[str] = set()
         self._before: dict[str, _Known] = {}
@@ -442,6 +448,7 @@ class _Writer:
     def _entries(self, batch: Sequence[Hashed], prepared: Prepared) -> list[_Whole]:
         """The entries of a batch; its passages are encoded here unless a worker did it."""
         vectors = vectors_of(batch, prepared, self.encoder)
+        tokens = tokens_of(texts_of(batch, prepared), self.encoder) if self.aligned else None
         self._know_languages(set(prepared.langs))
         analyses = iter(prepared.analyses)
         whole = []
@@ -452,8 +459,9 @@ class _Writer:
             document = dataclasses.replace(document, lang=lang)
             mine = list(itertools.islice(analyses, len(spans)))
             some = vectors[row : row + len(spans)]
+            packed = _packed(tokens, row, row + len(spans))
             row += len(spans)
-            whole.append(self._whole(document, digest, spans, mine, some))
+            whole.append(self._whole(document, digest, spans, mine, some, packed))
             self.sample.see(document, spans, some)
         return whole
 
@@ -464,6 +472,7 @@ class _Writer:
         spans: Sequence[tuple[int, int]],
         analyses: Sequence[Analysis],
         vectors: Matrix,
+        tokens: Sequence[str],
     ) -> _Whole:
         shared = {
             "document": document.id,
@@ -485,6 +494,8 @@ class _Writer:
                 "stems": {language_field(document.lang): analysis.stems},
                 "raw": base64.b64encode(vector.astype("<f4").tobytes()).decode(),
             }
+            if tokens:
+                values["tokens"] = tokens[number]
             # an empty text has no direction
             passages.append(entry(key, values, vector if vector.any() else None))
         key = document_key(document.id)
@@ -547,6 +558,14 @@ class _Writer:
                     continue
                 self.counts["passages"] += len(one.passages)
                 self.documents += 1
+
+
+def _packed(tokens: TokenSets | None, first: int, end: int) -> list[str]:
+    """The tokens of some passages, one after another, as they are written; empty where none are kept."""
+    if tokens is None:
+        return []
+    borders = tokens.borders[first : end + 1].tolist()
+    return [packed_tokens(tokens.flat[a:b]) for a, b in itertools.pairwise(borders)]
 
 
 @dataclass

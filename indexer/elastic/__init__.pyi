@@ -13,8 +13,10 @@ from .requests import (
     document_key,
     found_in,
     frequencies,
+    packed_tokens,
     passage_key,
     searched_languages,
+    tokens_in,
     vectors_in,
 )
 
@@ -44,9 +46,11 @@ __all__ = [
     "name_in",
     "note_in",
     "ordered_terms",
+    "packed_tokens",
     "passage_key",
     "refusal",
     "searched_languages",
+    "tokens_in",
     "vectors_in",
     "with_languages",
     "write",

@@ -14,7 +14,7 @@ from typing import Any
 
 from configs.errors import BackendError, TandemError
 from configs.settings import ElasticsearchSettings, PassageSettings, parse
-from indexer.storage.manifest import EncoderEntry, FieldEntry
+from indexer.storage.manifest import AlignmentEntry, EncoderEntry, FieldEntry
 
 __all__ = [
     "FORMAT",
@@ -44,6 +44,8 @@ class Note:
     word_weight: float = 0.3
     fields: Mapping[str, FieldEntry] = field(default_factory=dict)
     """The documents' own fields."""
+    alignment: AlignmentEntry | None = None
+    """The student whose tokens its passages keep; None: they keep none."""
     generation: int = 1
     """Counts the changes, so that a reader sees that there was one."""
     format: int = FORMAT
@@ -94,6 +96,8 @@ def _properties(dim: int, vectors: str) -> dict[str, Any]:
         },
         # float32, little-endian: dense_vector gives nothing back that is not in the source
         "raw": {"type": "binary", "doc_values": True},
+        # token numbers for word alignment, three bytes each, little-endian
+        "tokens": {"type": "binary", "doc_values": True},
     }
 
 

@@ -24,8 +24,10 @@ __all__ = [
     "document_key",
     "found_in",
     "frequencies",
+    "packed_tokens",
     "passage_key",
     "searched_languages",
+    "tokens_in",
     "vectors_in",
 ]
 
@@ -191,3 +193,21 @@ def frequencies(terms: Terms, langs: Iterable[str]) -> dict[str, dict[str, str]]
         if text:
             texts[stream] = {language_field(lang): text for lang in langs}
     return texts
+
+
+def packed_tokens(tokens: NDArray[np.int32]) -> str:
+    """Token numbers as the field `tokens` has them."""
+    four = tokens.astype("<u4").view(np.uint8).reshape(-1, 4)
+    return base64.b64encode(four[:, :3].tobytes()).decode()
+
+
+def tokens_in(answer: Mapping[str, Any]) -> dict[str, NDArray[np.int32]]:
+    """Key -> token numbers, of an answer with the doc values `key` and `tokens`."""
+    found = {}
+    for hit in answer["hits"]["hits"]:
+        fields = hit["fields"]
+        three = np.frombuffer(base64.b64decode(fields.get("tokens", [""])[0]), np.uint8)
+        four = np.zeros((len(three) // 3, 4), np.uint8)
+        four[:, :3] = three.reshape(-1, 3)
+        found[fields["key"][0]] = four.view("<u4")[:, 0].astype(np.int32)
+    return found

@@ -19,7 +19,7 @@ from __future__ import annotations
 import collections
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.encoders.token_vectors import TokenTable
 from indexer.schema import Answer, Keys, Matrix, Query, Scores
-from indexer.storage.passage_tokens import TokenSets, TokenStore
+from indexer.storage.passage_tokens import TokenSets
 from indexer.text.analysis import unspaced, word_matches
 from indexer.vectors import unit_rows
 
-__all__ = ["Alignment", "Units", "answers", "units"]
+__all__ = ["SAMPLE", "Alignment", "Units", "answers", "units"]
 
 SAMPLE, TEXT = 256, 48  # passages that a word's soft idf is estimated on, and tokens of each
 LENGTH = 1.5  # power of a vector's length in a word's weight
@@ -129,11 +129,19 @@ def _pieces(
     return found
 
 
+class Tokens(Protocol):
+    """The tokens of the passages of one index."""
+
+    def take(self, rows: Keys) -> TokenSets:
+        """Of the passages of these keys, in their order."""
+        ...
+
+
 class Alignment:
     """Scores passages of one index by their words. Satisfies `indexer.schema.Scorer`; safe from several threads."""
 
     def __init__(
-        self, tokens: TokenStore, live: NDArray[np.bool_], student: StaticEncoder, table: TokenTable
+        self, tokens: Tokens, live: NDArray[np.bool_], student: StaticEncoder, table: TokenTable
     ) -> None:
         """`tokens`: of every row of the index; `live` marks the rows that are not deleted."""
         self.student = student
@@ -152,7 +160,7 @@ class Alignment:
         total = float(weights.sum())
         if not len(keys) or total <= 0:
             return np.zeros(len(keys))
-        places = _Places.of(self._tokens.take(np.asarray(keys, np.int64)), len(self.table.known))
+        places = _Places.of(self._tokens.take(keys), len(self.table.known))
         cosines = self.table.cosines(words.vectors, places.unique)
         nearest = words.joined(places.nearest(cosines))
         return np.asarray(np.clip(nearest / SAME, 0, 1), np.float64) @ (weights / total)
@@ -184,12 +192,15 @@ class Alignment:
         df = (np.maximum(near, 0) ** POWER).sum(axis=0)
         return np.asarray(np.maximum(np.log((len(near) + 1) / (df + 0.5)), 0), np.float32)
 
+    def _sample_rows(self, rng: np.random.Generator) -> Keys:
+        """The keys of at most `SAMPLE` passages that stand for all."""
+        rows = np.flatnonzero(self._live)
+        return rows if len(rows) <= SAMPLE else np.sort(rng.choice(rows, SAMPLE, replace=False))
+
     def _sampled(self) -> _Sample:
         if self._sample is None:
             rng = np.random.default_rng(0)
-            rows = np.flatnonzero(self._live)
-            if len(rows) > SAMPLE:
-                rows = np.sort(rng.choice(rows, SAMPLE, replace=False))
+            rows = self._sample_rows(rng)
             places = _Places.of(_thinned(self._tokens.take(rows), rng), len(self.table.known))
             self._sample = _Sample(places, self.table.unit_rows(places.unique))
         return self._sample
