@@ -14,7 +14,7 @@ from indexer.cluster_build import build_in_cluster
 from indexer.elastic.requests import packed_tokens, tokens_in
 from indexer.encoders.opening import open_encoder
 from indexer.folder import IndexFolder
-from indexer.schema import Document
+from indexer.schema import Document, SignalName
 
 DOCUMENTS = [
     Document("en", "The hospital stands near the river.", "", "", "en"),
@@ -44,7 +44,7 @@ def test_words_are_aligned_as_in_a_folder(
     if not folder.facts.aligned:
         pytest.skip("this installation has no student that aligns words")
     assert cluster.facts.aligned
-    signals = ("dense", "lexical", "alignment")
+    signals: tuple[SignalName, ...] = ("dense", "lexical", "alignment")
     for text in ("hospital", "nemocnice u řeky", "bread"):
         scores = []
         for index in (cluster, folder):
