@@ -1,5 +1,5 @@
 # What this package offers to the others; nothing else of it is imported from outside.
-from .alignment import Alignment, answers
+from .alignment import SAMPLE, Alignment, answers
 from .bm25 import RankBM25Index
 from .dense import DenseIndex, choose_factory, gpus, read_ann, write_ann
 from .filters import RowFilters, check_condition, kinds_of, named, nearest_field
@@ -9,6 +9,7 @@ from .query import prepared
 
 __all__ = [
     "K1",
+    "SAMPLE",
     "Alignment",
     "DenseIndex",
     "LexicalIndex",
