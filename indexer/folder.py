@@ -253,7 +253,8 @@ class IndexFolder:
     def queries(self, texts: Sequence[str]) -> list[Query]:
         """The texts prepared; the first vector that is needed encodes them all at once."""
         langs, weight = list(self.manifest.languages), self.manifest.lexical.word_weight
-        return [*prepared(texts, self.encoder, langs, weight, self._word_weights)]
+        held = self.lexical if isinstance(self.lexical, LexicalIndex) else None
+        return [*prepared(texts, self.encoder, langs, weight, self._word_weights, held)]
 
     def check_where(self, where: Where | None) -> None:
         """Raises ConfigError for a filter on a language nobody knows or a field that no document has."""

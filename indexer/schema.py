@@ -293,6 +293,11 @@ class Query(Protocol):
     @property
     def text(self) -> str: ...
     @property
+    def searched(self) -> str:
+        """The text that is searched: `text`, or with a word that the index does not hold put right."""
+        ...
+
+    @property
     def languages(self) -> Mapping[str, float]:
         """P(language) of every language above a thousandth, those of the index preferred."""
         ...

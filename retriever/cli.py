@@ -139,7 +139,9 @@ def search(
             if facets:
                 click.echo(json.dumps({"query": query, "facets": counts}, ensure_ascii=False))
             return
-        _print(hits, query, explain)
+        if hits.searched != query:
+            click.echo(printable(f"Showing results for: {hits.searched}"), err=True)
+        _print(hits, hits.searched, explain)
         for name, values in counts.items():
             most = ", ".join(f"{value} {n}" for value, n in list(values.items())[:_VALUES])
             more = f" and {len(values) - _VALUES} more" if len(values) > _VALUES else ""

@@ -34,10 +34,14 @@ def missing_signals(hits: Sequence[Hit], mode: Mode) -> list[SignalName]:
 
 
 class Hits(Sequence[Hit]):
-    """The hits of `query`, best first. A slice of them is Hits too."""
+    """The hits of `query`, best first. A slice of them is Hits too.
 
-    def __init__(self, query: str, hits: Sequence[Hit]) -> None:
+    `searched` is what was searched: the query, or with a word that the index does not hold put right.
+    """
+
+    def __init__(self, query: str, hits: Sequence[Hit], searched: str = "") -> None:
         self.query = query
+        self.searched = searched or query
         self._hits = tuple(hits)
 
     @overload
@@ -46,7 +50,7 @@ class Hits(Sequence[Hit]):
     def __getitem__(self, index: slice) -> Hits: ...
     def __getitem__(self, index: int | slice) -> Hit | Hits:
         if isinstance(index, slice):
-            return Hits(self.query, self._hits[index])
+            return Hits(self.query, self._hits[index], self.searched)
         return self._hits[index]
 
     def __len__(self) -> int:
@@ -71,15 +75,15 @@ class Hits(Sequence[Hit]):
             for hit in self._hits
         ]
         count = "1 hit" if len(lines) == 1 else f"{len(lines)} hits"
-        return "\n".join([f"{count} for {self.query!r}", *lines])
+        return "\n".join([f"{count} for {self.searched!r}", *lines])
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
         head = "".join(
             f'<th style="{_STYLE}">{name}</th>' for name in ("", "Score", "Language", "Document")
         )
-        rows = "".join(f"<tr>{_row(hit, self.query)}</tr>" for hit in self._hits)
-        return f"<table><caption>{escape(self.query)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        rows = "".join(f"<tr>{_row(hit, self.searched)}</tr>" for hit in self._hits)
+        return f"<table><caption>{escape(self.searched)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def record(hit: Hit, query: str, explain: bool = False) -> dict[str, Any]:

@@ -191,6 +191,10 @@ class Retriever:
         starts = np.cumsum([0, *map(len, groups)])[:-1]
         return np.maximum.reduceat(scores, starts)
 
+    def searched(self, query: str) -> str:
+        """What is searched for this query: itself, or with a word that the index does not hold put right."""
+        return self._collection.queries([query])[0].searched
+
     def check(self, query: str, mode: Mode | None = None, where: Where | None = None) -> None:
         """ConfigError when `search` would refuse this query, mode or filter."""
         self._checked(query, mode, where)

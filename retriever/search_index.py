@@ -127,7 +127,8 @@ class SearchIndex:
         search.pool) are given in its order, descending after a minus: `"-date"`.
         Raises ConfigError for a query without a word, an unknown mode, language or field.
         """
-        return Hits(query, self.retriever.search(query, k, mode, _where(where), offset, sort))
+        hits = self.retriever.search(query, k, mode, _where(where), offset, sort)
+        return Hits(query, hits, self.retriever.searched(query))
 
     def facets(
         self,
@@ -155,7 +156,10 @@ class SearchIndex:
         """`search` for each query; the encoder sees all of them at once."""
         texts = list(queries)
         found = self.retriever.search_many(texts, k, mode, _where(where))
-        return [Hits(text, hits) for text, hits in zip(texts, found, strict=True)]
+        return [
+            Hits(text, hits, self.retriever.searched(text))
+            for text, hits in zip(texts, found, strict=True)
+        ]
 
     # -- documents -----------------------------------------------------------------------------
 

@@ -131,6 +131,7 @@ def _found(asked: Asked, found: Found) -> dict[str, Any]:
     more = found.more and after < services().limits.reach
     answer: dict[str, Any] = {
         "query": asked.query,
+        "searched": found.searched or asked.query,
         "mode": asked.mode,
         "k": asked.k,
         "offset": asked.offset,
@@ -141,14 +142,14 @@ def _found(asked: Asked, found: Found) -> dict[str, Any]:
         "seconds": round(found.seconds, 6),
         "next_offset": after if more else None,
         "failed": list(found.failed),
-        "hits": [_hit(hit, asked) for hit in found.hits],
+        "hits": [_hit(hit, asked, found.searched or asked.query) for hit in found.hits],
     }
     if asked.facets:
         answer["facets"] = {name: dict(counts) for name, counts in found.facets.items()}
     return answer
 
 
-def _hit(hit: Hit, asked: Asked) -> dict[str, Any]:
+def _hit(hit: Hit, asked: Asked, searched: str) -> dict[str, Any]:
     document, passage = hit.document, hit.passage
     result = {
         "rank": hit.rank,
@@ -161,7 +162,7 @@ def _hit(hit: Hit, asked: Asked) -> dict[str, Any]:
         "fields": dict(document.fields),
         "snippet": [
             {"text": text, "marked": mark == Mark.EXACT, "near": mark == Mark.NEAR}
-            for text, mark in snippet(hit, asked.query)
+            for text, mark in snippet(hit, searched)
         ],
         "passage": {"number": passage.number, "start": passage.start, "end": passage.end},
     }

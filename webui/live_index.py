@@ -64,6 +64,8 @@ class Found:
     failed: tuple[SignalName, ...] = ()
     """Signals that could not answer; the hits are the others' alone."""
     facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    searched: str = ""
+    """What was searched, where it is not the query itself: a word of it put right."""
 
 
 def _fields(collection: Collection) -> tuple[FieldFacts, ...]:
@@ -153,7 +155,11 @@ class Live:
         if asked.facets:
             facets = self._retriever.facets(asked.query, asked.facets, asked.mode, where)
         seconds = time.perf_counter() - start
-        return Found(hits[: asked.k], len(hits) > asked.k, seconds, failed, facets)
+        searched = self._retriever.searched(asked.query)
+        return Found(
+            hits[: asked.k], len(hits) > asked.k, seconds, failed, facets,
+            searched if searched != asked.query else "",
+        )  # fmt: skip
 
     def document(self, document_id: str) -> Document | None:
         """A document by its id; None when the index has none."""

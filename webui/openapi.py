@@ -182,6 +182,7 @@ def _schemas(fields: dict[str, Json]) -> Json:
     }
     found = _object(
         query=TEXT,
+        searched={**TEXT, "description": "The query, or with a word that no text has put right."},
         mode=TEXT,
         k=INTEGER,
         offset=INTEGER,

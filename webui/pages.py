@@ -118,7 +118,9 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
         grades = shared.judgments
         hits = [
             hit_view(
-                hit, asked.query, grades.grade(asked.query, hit.document.id) if grades else None
+                hit,
+                found.searched or asked.query,
+                grades.grade(asked.query, hit.document.id) if grades else None,
             )
             for hit in found.hits
         ]

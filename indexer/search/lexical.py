@@ -221,6 +221,18 @@ class LexicalIndex:
         """Passages that can be found."""
         return int(self._searcher.num_docs)
 
+    # -- what the index holds, for `indexer.search.corrections` --
+
+    def frequency(self, stream: str, term: str) -> int:
+        """The passages that hold a term."""
+        with _damage():
+            return int(self._searcher.doc_freq(stream, term))
+
+    def beginning(self, prefix: str) -> list[tuple[str, int]]:
+        """Words as written that begin so, with the passages that hold each, most first."""
+        with _damage():
+            return list(self._searcher.terms_with_prefix("words", prefix))
+
     def _query(self, terms: Sequence[Term]) -> Any:
         build = self._tantivy.Query
         should = self._tantivy.Occur.Should

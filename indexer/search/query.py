@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.schema import Counted, Encoder, Matrix, Term, TokenEncoder
+from indexer.schema import Counted, Encoder, Term, TokenEncoder
+from indexer.search.corrections import Vocabulary, corrected
 from indexer.text import languages
 from indexer.text.analysis import TWO_ALPHABETS, Weigh, counted_terms, weighted_terms
 from indexer.text.spelling import TURKIC, lower
@@ -21,31 +22,36 @@ def prepared(
     index_languages: Sequence[str],
     word_weight: float = 1.0,
     weigh: Weigh | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> list[PreparedQuery]:
     """A query for each text; the first vector that is needed encodes all of them in one call.
 
     `index_languages`: those of the documents; `word_weight`: of a word as written, where its stem has 1;
-    `weigh`: how much each word of a query says, all the same where it is None.
+    `weigh`: how much each word of a query says, all the same where it is None; `vocabulary`: by which words
+    are put right.
     """
-    vectors = _Vectors(texts, encoder)
-    return [
-        PreparedQuery(text, vectors, tuple(index_languages), word_weight, weigh) for text in texts
+    vectors = _Vectors(encoder)
+    known = tuple(index_languages)
+    queries = [
+        PreparedQuery(text, vectors, known, word_weight, weigh, vocabulary) for text in texts
     ]
+    vectors.queries = queries
+    return queries
 
 
 class _Vectors:
     """The vectors of queries that came together: encoded in one call, when the first is needed."""
 
-    def __init__(self, texts: Sequence[str], encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self._rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        self._matrix: Matrix | None = None
+        self.queries: Sequence[PreparedQuery] = ()
+        self._found: dict[str, NDArray[np.float32]] | None = None
 
     def of(self, text: str) -> NDArray[np.float32]:
-        if self._matrix is None:
-            self._matrix = self.encoder.encode(list(self._rows), kind="query")
-        vector: NDArray[np.float32] = self._matrix[self._rows[text]]
-        return vector
+        if self._found is None:
+            texts = list(dict.fromkeys(query.searched for query in self.queries))
+            self._found = dict(zip(texts, self.encoder.encode(texts, kind="query"), strict=True))
+        return self._found[text]
 
 
 class PreparedQuery:
@@ -61,17 +67,28 @@ class PreparedQuery:
         index_languages: tuple[str, ...],
         word_weight: float,
         weigh: Weigh | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.text = text
         self._vectors = vectors
         self._index_languages = index_languages
         self._word_weight = word_weight
         self._weigh = weigh
+        self._vocabulary = vocabulary
+        self._searched: str | None = None
         self._languages: Mapping[str, float] | None = None
         self._likely: tuple[str, ...] | None = None
         self._terms: Sequence[Term] | None = None
         self._counted: Sequence[Sequence[Counted]] | None = None
         self._tokens: NDArray[np.int32] | None = None
+
+    @property
+    def searched(self) -> str:
+        if self._searched is None:
+            self._searched = self.text
+            if self._vocabulary is not None:
+                self._searched = corrected(self.text, self.likely, self._vocabulary)
+        return self._searched
 
     @property
     def languages(self) -> Mapping[str, float]:
@@ -112,13 +129,15 @@ class PreparedQuery:
     @property
     def terms(self) -> Sequence[Term]:
         if self._terms is None:
-            self._terms = weighted_terms(self.text, self.likely, self._word_weight, self._weigh)
+            self._terms = weighted_terms(self.searched, self.likely, self._word_weight, self._weigh)
         return self._terms
 
     @property
     def counted(self) -> Sequence[Sequence[Counted]]:
         if self._counted is None:
-            self._counted = counted_terms(self.text, self.likely, self._word_weight, self._weigh)
+            self._counted = counted_terms(
+                self.searched, self.likely, self._word_weight, self._weigh
+            )
         return self._counted
 
     @property
@@ -126,11 +145,11 @@ class PreparedQuery:
         if self._tokens is None:
             encoder = self._vectors.encoder
             if isinstance(encoder, TokenEncoder):
-                self._tokens = encoder.tokens([self.text])[0]
+                self._tokens = encoder.tokens([self.searched])[0]
             else:
                 self._tokens = np.zeros(0, np.int32)
         return self._tokens
 
     @property
     def vector(self) -> NDArray[np.float32]:
-        return self._vectors.of(self.text)
+        return self._vectors.of(self.searched)
