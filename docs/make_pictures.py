@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -38,7 +39,9 @@ def main() -> None:
         print("no Chromium in PATH: the screenshots are left as they are", file=sys.stderr)
         return
     with served(ROOT / "demo.index") as url:
-        screenshot(browser, f"{url}?{urlencode({'q': QUERY, 'k': 3})}", PICTURES / "page.png")
+        page = f"{url}?{urlencode({'q': QUERY, 'k': 3})}"
+        urlopen(page, timeout=120).close()  # the first query also loads what every later one uses
+        screenshot(browser, page, PICTURES / "page.png")
 
 
 def with_demo_output(readme: str, printed: str) -> str:
