@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
-QUERY = "kdo vynalezl knihtisk"  # who invented printing: the answers are in German and in English
+QUERY = "kdy se začaly tisknout knihy"  # when books were first printed: the answers are in English and in German
 WIDTH, HEIGHT = 1000, 615  # CSS pixels of a screenshot
 DEMO_OUTPUT = re.compile(r"(<!-- first hits of `make demo` -->\n\n```text\n).*?(```\n)", re.DOTALL)
 BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#8a8f98"

@@ -249,3 +249,19 @@ def test_equal_scores_stand_in_the_order_of_ids_across_the_borders_of_pages(tmp_
         page = retriever.search("same words", 2, offset=start)
         assert [hit.document.id for hit in page] == whole[start : start + 2]
         assert [hit.rank for hit in page] == list(range(start + 1, start + 1 + len(page)))
+
+
+def test_a_query_that_is_put_right_is_never_seen_uncorrected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two threads prepare one query; its vector is kept by the text that is searched."""
+    never: Any = object()
+    query = prepared(["hopsital"], HashEncoder(), ["en"], vocabulary=never)[0]
+
+    def correcting(text: str, *rest: object) -> str:
+        assert query._searched is None
+        return "hospital"
+
+    monkeypatch.setattr("indexer.search.query.corrected", correcting)
+    assert query.searched == "hospital"
+    assert query.vector.shape == (256,)

@@ -85,9 +85,10 @@ class PreparedQuery:
     @property
     def searched(self) -> str:
         if self._searched is None:
-            self._searched = self.text
+            text = self.text
             if self._vocabulary is not None:
-                self._searched = corrected(self.text, self.likely, self._vocabulary)
+                text = corrected(text, self.likely, self._vocabulary)
+            self._searched = text  # once whole: the other thread must not see it uncorrected
         return self._searched
 
     @property
