@@ -26,7 +26,7 @@ def test_features_by_hand() -> None:
     assert column(rows, "cosine") == [0.8, 0.5]
     assert column(rows, "behind") == pytest.approx([0.0, -0.3])
     assert column(rows, "words") == pytest.approx([0.5, 1.0])
-    assert column(rows, "words_squared") == pytest.approx([0.25, 1.0])
+    assert column(rows, "words_fourth") == pytest.approx([0.0625, 1.0])
     assert column(rows, "words_share") == pytest.approx([0.5, 1.0])
     assert column(rows, "same") == [0.0, 1.0]
     assert column(rows, "same_cosine") == [0.0, 0.5]
