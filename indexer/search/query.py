@@ -153,4 +153,4 @@ class PreparedQuery:
 
     @property
     def vector(self) -> NDArray[np.float32]:
-        return self._vectors.of(self.searched)
+        return self._vectors.of(self.text)
