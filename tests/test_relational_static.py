@@ -12,7 +12,8 @@ import torch
 from tokenizers import Tokenizer
 
 from configs.errors import ConfigError
-from configs.load import load, parse
+from configs.load import load
+from configs.settings import parse
 from configs.training_corpora import CorporaSettings, CorpusSettings
 from configs.training_static import StaticSettings, TokenizerSettings
 from indexer.encoders.opening import HashEncoder
@@ -24,7 +25,7 @@ from training.data.token_lists import Ragged
 from training.export.static_student import export_run, export_static
 from training.models.static_start import open_start, unreadable_pieces
 from training.models.teachers import encoder_vectors, kind_of
-from training.recipes.static import train_static
+from training.recipes.static import read_tensors, train_static
 from training.recipes.static_step import batch_loss
 from training.recipes.tokenizer import save, train_tokenizer
 
@@ -126,6 +127,23 @@ def test_the_same_seed_gives_the_same_table_also_after_a_kill(
     assert (tmp_path / "seeded/student.safetensors").read_bytes() != tables[0]
 
 
+def test_the_finished_table_can_keep_a_share_of_the_start(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    folder, settings = task
+    tables = []
+    for share in (0.0, 0.25, 1.0):
+        mixed = dataclasses.replace(settings, epochs=1, start_weight=share)
+        train_static(mixed, tmp_path / str(share), cache=folder / "cache")
+        tables.append(read_tensors(tmp_path / str(share) / "student.safetensors")["table"])
+    trained, mean, start = tables
+    np.testing.assert_allclose(mean, 0.75 * trained + 0.25 * start, atol=1e-6)
+    first = StaticEncoder.load(folder / "first").table()
+    scale = np.median(np.linalg.norm(first, axis=1))
+    np.testing.assert_allclose(start[1 : len(first)], first[1:] / scale, rtol=1e-5)  # 0 is unknown
+    assert np.abs(trained - start).max() > 0.01
+
+
 def test_a_checkpoint_of_another_start_is_refused(
     task: tuple[Path, StaticSettings], tmp_path: Path
 ) -> None:
@@ -157,7 +175,7 @@ def test_what_cannot_be_started_from_is_told(
         ({"vocabulary_from": "nowhere"}, "vocabulary_from: nowhere cannot be read"),
     ):
         with pytest.raises(ConfigError, match=said):
-            train_static(dataclasses.replace(settings, **change), tmp_path / "run")  # type: ignore[arg-type]
+            train_static(dataclasses.replace(settings, **change), tmp_path / "run")
     pieces = train_tokenizer(["a b"] * 9, TokenizerSettings(size=100, kind="wordpiece"))
     save(pieces, tmp_path / "wordpiece.json")
     worded = dataclasses.replace(settings, vocabulary_from=str(tmp_path / "wordpiece.json"))
@@ -171,6 +189,7 @@ def test_what_cannot_be_started_from_is_told(
         ({"start": "fast"}, "start needs loss: relational"),
         ({"passage_share": 0.1}, "passage_share needs loss: relational"),
         ({"loss": "relational", "vocabulary_from": "accurate"}, "no start is set"),
+        ({"loss": "relational", "start_weight": 0.4}, "no start is set"),
         ({"loss": "relational", "teacher_tokens": 64}, "leave them out"),
         ({"loss": "relational", "passage_share": 1.5}, "passage_share must be from 0"),
         ({"loss": "related"}, "related"),

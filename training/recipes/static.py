@@ -136,8 +136,10 @@ def train_static(
     )
     table = _new_table(settings, tokenizer, initial)
     kept = _run(settings, table, pairs, data, out, facts, say, progress)
-    if start is not None:
+    if start is not None and initial is not None:
+        kept = (1 - settings.start_weight) * kept + settings.start_weight * initial
         kept[json.loads(text)["model"]["unk_id"]] = 0.0  # a piece that is not known says nothing
+        facts["held_out"].update(dataclasses.asdict(_health(kept, data)))
     write_tensors(out / "student.safetensors", {"table": kept})
     (out / "tokenizer.json").write_text(text, "utf-8")
     (out / "run.json").write_text(json.dumps(facts, indent=1, default=str) + "\n", "utf-8")
@@ -377,7 +379,7 @@ def _new_table(settings: StaticSettings, tokenizer: Tokenizer, initial: Matrix |
     import torch
 
     if initial is not None:
-        tokens = torch.from_numpy(initial)
+        tokens = torch.from_numpy(initial.copy())
     else:
         maker = torch.Generator().manual_seed(settings.seed)
         size = (tokenizer.get_vocab_size(), settings.dim)
