@@ -1,7 +1,7 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import neutral_space, static_encoder, transformer_encoder, unigram_tokenizer
 from .local_models import FAST, model_folder
-from .opening import RENAMED, choose_encoder, named_encoder, open_encoder
+from .opening import PACKAGED, RENAMED, choose_encoder, named_encoder, open_encoder
 from .static_encoder import StaticEncoder
 from .token_vectors import TokenTable, aligner, aligner_facts, known_tokens, token_table
 from .transformer_engine import Layers
@@ -9,6 +9,7 @@ from .word_weights import WordWeights
 
 __all__ = [
     "FAST",
+    "PACKAGED",
     "RENAMED",
     "Layers",
     "StaticEncoder",

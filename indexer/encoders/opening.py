@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCURATE_UP_TO",
+    "PACKAGED",
     "RENAMED",
     "HashEncoder",
     "TransformerEncoder",

@@ -2,12 +2,13 @@
 from . import token_lists
 from .batches import Rows, plan, shuffled, split_rows, steps_of
 from .corpora import Pairs, Talk, read_pairs
-from .joined_passages import with_passages
+from .joined_passages import SentenceLists, with_passages
 from .plain_texts import read_scored, read_texts
 
 __all__ = [
     "Pairs",
     "Rows",
+    "SentenceLists",
     "Talk",
     "plan",
     "read_pairs",
