@@ -49,7 +49,7 @@ class _Vectors:
 
     def of(self, text: str) -> NDArray[np.float32]:
         if self._found is None:
-            texts = list(dict.fromkeys(query.searched for query in self.queries))
+            texts = list(dict.fromkeys(query.text for query in self.queries))
             self._found = dict(zip(texts, self.encoder.encode(texts, kind="query"), strict=True))
         return self._found[text]
 
