@@ -31,7 +31,6 @@ RECIPES: dict[str, tuple[type, list[str]]] = {
             "multilingual-distillation-mbert",
             "multilingual-distillation-distilmbert",
             "multilingual-distillation-minilm",
-            "multilingual-body",
             "small-czech-distill",
             "banglaembed-mse",
         ],

@@ -34,7 +34,7 @@ _UNKNOWN = 10.0  # how much worse than the worst piece an unknown letter is
 # Where the library's tables of letters and punctuation and Python's are not of one version of Unicode, or
 # may not be one day; and the letter that the library puts before words.
 _UNSURE = (
-    "[\x1c-\x1f\u2581\u061d\u09fd\u0a76\u0c77\u0c84\u166d\u1b7d\u1b7e\u1c80-\u1c8f\u2e40-\u2e7f\u32ff\ua7c0-\ua7f7"
+    "[\x1c-\x1f\u2581\u061d\u09fd\u0a76\u0c77\u0c84\u0eba\u166d\u1b7d\u1b7e\u1c80-\u1c8f\u2e40-\u2e7f\u32ff\ua7c0-\ua7f7"
     "\uab60-\uab6f\ud800-\udfff\U00010000-\U0001efff\U0001f16c\U0001fb00-\U0010ffff]"
 )
 _SIGMA = "\u03a3"  # Python lowers it to another letter at the end of a word; the library does not
