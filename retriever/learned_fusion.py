@@ -94,10 +94,24 @@ def features(
     return np.stack([columns[name] for name in FEATURES], axis=1)
 
 
+_ALL_WORDS = 0.6
+"""How probably a passage answers that holds every word of the query, by that alone.
+
+Judged queries are questions, in which one word more or less means little; a query of one or two words asks for them.
+With it nDCG@10 of `fast` goes from .515 to .523 (Cranfield), .761 to .772 (AfriQA), .989 and .910 to .997 and .951 (two
+rare words of a document: demo, headlines); demo, CACM, ADI, headlines and MGSM change by .002 at most.
+"""
+
+
 def learned(found: NDArray[np.float64], weights: Weights) -> Probability:
-    """The probability of each row of `features`, and what each signal gave of it, by its part of the evidence."""
+    """The probability of each row of `features`, and what each signal gave of it, by its part of the evidence.
+
+    The passage answers as the evidence of all signals says, or because it holds all words of the query.
+    """
     given = found * np.asarray(weights.of)  # (n, features)
     score = 1.0 / (1.0 + np.exp(-(weights.intercept + given.sum(axis=1))))
+    held = _ALL_WORDS * found[:, list(FEATURES).index("words_fourth")]
+    more = (1.0 - score) * held
     evidence: dict[SignalName, Scores] = {}
     for column, signal in enumerate(FEATURES.values()):
         if signal is not None:
@@ -106,4 +120,6 @@ def learned(found: NDArray[np.float64], weights: Weights) -> Probability:
     total = np.sum(list(evidence.values()), axis=0)
     evidence["dense"] = np.where(total > 0, evidence["dense"], 1.0)
     total = np.where(total > 0, total, 1.0)
-    return Probability(score, {name: score * (part / total) for name, part in evidence.items()})
+    parts = {name: score * (part / total) for name, part in evidence.items()}
+    parts["lexical"] = parts["lexical"] + more
+    return Probability(score + more, parts)

@@ -42,9 +42,11 @@ def test_a_probability_by_hand() -> None:
     weights = Weights(-1.0, [2.0 if name in ("cosine", "words") else 0.0 for name in NAMES])
     rows = features(np.array([0.5]), np.array([5 / (K1 + 1)]), (0.0, 10.0), np.array([True]))
     found = learned(rows, weights)  # log-odds -1 + 2 x 0.5 + 2 x 0.5 = 1
-    assert found.score.tolist() == pytest.approx([1 / (1 + np.exp(-1))])
-    assert found.parts["dense"] == pytest.approx(found.score / 2)
-    assert found.parts["lexical"] == pytest.approx(found.score / 2)
+    evidence = 1 / (1 + np.exp(-1))
+    words = 0.6 * 0.5**4
+    assert found.score.tolist() == pytest.approx([1 - (1 - evidence) * (1 - words)])
+    assert found.parts["dense"] == pytest.approx(evidence / 2)
+    assert found.parts["lexical"] == pytest.approx(found.score - evidence / 2)
     assert found.parts["alignment"].tolist() == [0.0]
 
 
@@ -71,3 +73,11 @@ def test_a_passage_below_the_best_changes_no_score() -> None:
         WEIGHTS["accurate"],
     ).score
     assert more[:2].tolist() == alone.tolist()
+
+
+@pytest.mark.parametrize("encoder", sorted(WEIGHTS))
+def test_a_passage_with_every_word_of_the_query_is_probable_whatever_else(encoder: str) -> None:
+    dense, lexical = np.array([0.3, 0.0, 0.3]), np.array([0.0, 30 / (K1 + 1), 15 / (K1 + 1)])
+    rows = features(dense, lexical, (0.0, 30.0), np.array([False, True, True]))
+    score = learned(rows, WEIGHTS[encoder]).score
+    assert score[1] > 0.6 > score[2]
