@@ -77,6 +77,8 @@ SPELLINGS = [
     ("joined", "en", ["long-term", "longterm"]),
     ("joined", "de", ["E-Mail", "Email", "e-mail"]),
     ("joined", "fr", ["week-end", "weekend"]),
+    ("joined", "de", ["Hi-Fi-Anlage", "Hifi-Anlage", "HiFi"]),
+    ("joined", "de", ["E-Mail-Adresse", "Email-Adresse", "Email"]),
     ("joined", "en", ["Node.js", "NodeJS", "nodejs"]),
     ("joined", "en", ["U.S.A.", "USA"]),
     ("joined", "en", ["R&D", "RD"]),

@@ -401,6 +401,8 @@ def _with_joined(group: list[str]) -> list[tuple[str, bool]]:
         return found
     if joined.isdecimal() and len(group[-1]) == 2:
         return found  # 12.50
+    if len(group) > 2 and not joined.isdecimal():  # Hi-Fi-Anlage is found as hifi
+        found += [((a + b).translate(_UNNAMED), True) for a, b in itertools.pairwise(group)]
     return [*found, (joined, True)]
 
 
