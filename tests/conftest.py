@@ -26,6 +26,15 @@ settings.load_profile("tandem")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests: a file stays together, and so do all tests of Elasticsearch,
+    whose servers are started once."""
+    for item in items:
+        cluster = "elasticsearch_server" in getattr(item, "fixturenames", ())
+        group = "elasticsearch" if cluster else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the repository, or a skip where there is none."""
