@@ -53,6 +53,9 @@ class EncoderSettings:
     """Put before each query (E5: "query: "). None: what the model's own settings say."""
     passage_prompt: str | None = None
     """Put before each passage (E5: "passage: "). None: what the model's own settings say."""
+    neutral: bool = True
+    """Take the directions that tell languages apart out of the vectors of a multilingual sentence-transformers model.
+    The encoders in the package, and those that `tandem train export` wrote, hold what they need in their weights."""
 
     def __post_init__(self) -> None:
         _at_least("batch_size", self.batch_size, 1)

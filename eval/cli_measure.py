@@ -80,6 +80,7 @@ def the_encoder(
     """The encoder that the options name, opened. Raises ConfigError when both MODEL and INDEX are given."""
     from indexer.collections import encoder_of
     from indexer.encoders.opening import open_encoder
+    from indexer.written_encoder import reopened
 
     every = load(Settings, config, changes)
     settings = every.encoder
@@ -91,19 +92,14 @@ def the_encoder(
             batch_size=settings.batch_size,
             query_prompt=settings.query_prompt,
             passage_prompt=settings.passage_prompt,
+            neutral=settings.neutral,
         )
     if model is not None:
         raise ConfigError(
             f"--encoder {model} and -i {index_path} both name an encoder; give one of them"
         )
     entry = encoder_of(index_path, every.elasticsearch)
-    encoder = open_encoder(
-        entry.model,
-        device=place,
-        batch_size=settings.batch_size,
-        query_prompt=entry.query_prompt,
-        passage_prompt=entry.passage_prompt,
-    )
+    encoder = reopened(entry, place, settings.batch_size)
     if encoder.fingerprint != entry.fingerprint:
         raise ConfigError(
             f"-i {index_path}: written with {entry.name} of fingerprint {entry.fingerprint}, but that model "

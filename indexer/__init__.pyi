@@ -40,6 +40,7 @@ from .schema import (
 )
 from .threads import cores, faiss, limit
 from .vectors import along, principal_axes, translation_accuracy, unit_rows
+from .written_encoder import reopened
 
 __all__ = [
     "AllOf",
@@ -87,6 +88,7 @@ __all__ = [
     "limit",
     "open_collection",
     "principal_axes",
+    "reopened",
     "tensors",
     "translation_accuracy",
     "unit_rows",

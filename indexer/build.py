@@ -40,6 +40,7 @@ from indexer.storage.manifest import (
 from indexer.text.analysis import ANALYSIS, analyse_all
 from indexer.text.passages import passage_texts
 from indexer.text.rejects import OnReject
+from indexer.written_encoder import described
 
 __all__ = ["ChangeReport", "add_documents", "build_index", "compact", "delete_documents"]
 
@@ -93,14 +94,7 @@ def build_index(
     path = Path(path)
     stream = iter(documents)
     first = next(stream, None)  # a source that does not exist fails here, before a folder is made
-    entry = EncoderEntry(
-        model or str(getattr(encoder, "model", encoder.name)),
-        encoder.name,
-        encoder.fingerprint,
-        encoder.dim,
-        query_prompt,
-        passage_prompt,
-    )
+    entry = described(encoder, model, query_prompt, passage_prompt)
     if path.exists() and not path.is_dir():
         raise IndexFolderError(f"{path}: a file stands there; choose another folder for the index")
     present = (path / "manifest.json").exists()

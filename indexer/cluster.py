@@ -40,7 +40,6 @@ from indexer.elastic.requests import (
     searched_languages,
     vectors_in,
 )
-from indexer.encoders.opening import open_encoder
 from indexer.encoders.token_vectors import aligner, aligner_facts, token_table
 from indexer.encoders.word_weights import WordWeights
 from indexer.schema import (
@@ -65,6 +64,7 @@ from indexer.search.lexical import bound
 from indexer.search.query import prepared
 from indexer.storage.columns import is_hashed
 from indexer.text import languages
+from indexer.written_encoder import mismatch, reopened, same_space
 
 __all__ = ["ClusterIndex", "note_of", "resolved"]
 
@@ -178,17 +178,10 @@ class ClusterIndex:
                 f"{address}: its mapping is not as Tandem made it: {'; '.join(problems)}; build it again"
             )
         if encoder is None:
-            encoder = open_encoder(
-                note.encoder.model,
-                device=device,
-                query_prompt=note.encoder.query_prompt,
-                passage_prompt=note.encoder.passage_prompt,
-            )
-        if encoder.fingerprint != note.encoder.fingerprint:
-            raise BackendError(
-                f"{address}: written with the encoder {note.encoder.name} (fingerprint {note.encoder.fingerprint}), "
-                f"not with {encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it again"
-            )
+            encoder = reopened(note.encoder, device)
+        encoder = same_space(encoder, note.encoder)
+        if (problem := mismatch(encoder, note.encoder)) is not None:
+            raise BackendError(f"{address}: {problem}")
         shards = int(entry["settings"]["index"]["number_of_shards"])
         opened = cls(name, cluster, index, note, encoder, shards, device)
         assert opened.facts is not None  # counted now: a cluster that cannot search says so

@@ -41,11 +41,12 @@ from indexer.prepare import BATCH, Hashed, Prepared, prepared_batches, texts_of,
 from indexer.schema import Document, Encoder, FieldKind, Matrix
 from indexer.search.filters import nearest_field
 from indexer.storage.columns import values_of
-from indexer.storage.manifest import EncoderEntry, FieldEntry
+from indexer.storage.manifest import FieldEntry
 from indexer.storage.passage_tokens import TokenSets
 from indexer.text import field_values
 from indexer.text.analysis import Analysis
 from indexer.text.rejects import OnReject, Reject
+from indexer.written_encoder import described
 
 __all__ = ["add_to_cluster", "build_in_cluster", "delete_from_cluster"]
 
@@ -82,14 +83,7 @@ def build_in_cluster(
     first = next(stream, None)
     name = name_in(address)
     cluster = connect(settings)
-    made_with = EncoderEntry(
-        model or str(getattr(encoder, "model", encoder.name)),
-        encoder.name,
-        encoder.fingerprint,
-        encoder.dim,
-        query_prompt,
-        passage_prompt,
-    )
+    made_with = described(encoder, model, query_prompt, passage_prompt)
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     word_weight = (lexical or LexicalSettings()).word_weight
     note = Note(

@@ -14,9 +14,9 @@ from indexer.cluster import ClusterIndex, resolved
 from indexer.elastic.address import name_in
 from indexer.elastic.connection import connect, explained
 from indexer.elastic.mapping import Note, differences, note_in
-from indexer.encoders.opening import open_encoder
 from indexer.schema import Document
 from indexer.storage.store import content_hash
+from indexer.written_encoder import reopened
 
 __all__ = ["ClusterInfo", "cluster_info", "documents_in", "verify_cluster"]
 
@@ -144,9 +144,7 @@ def verify_cluster(
 def _encoder_problems(note: Note) -> Iterator[str]:
     entry = note.encoder
     try:
-        encoder = open_encoder(
-            entry.model, query_prompt=entry.query_prompt, passage_prompt=entry.passage_prompt
-        )
+        encoder = reopened(entry)
     except TandemError as error:
         yield f"its encoder cannot be opened: {error}"
         return

@@ -30,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
-from indexer.encoders.opening import RENAMED, open_encoder
 from indexer.encoders.token_vectors import aligner, aligner_facts, token_table
 from indexer.encoders.word_weights import WordWeights
 from indexer.schema import (
@@ -71,6 +70,7 @@ from indexer.text import field_values, languages
 from indexer.text.analysis import ANALYSIS, analyse
 from indexer.text.passages import passage_texts
 from indexer.threads import faiss
+from indexer.written_encoder import mismatch, reopened, same_space
 
 __all__ = ["IndexFolder", "note_on_words", "open_store"]
 
@@ -162,17 +162,10 @@ class IndexFolder:
         with ThreadPoolExecutor(1) as beside:
             intact = beside.submit(_refuse_changed, path, file, manifest) if file else None
             if encoder is None:
-                encoder = open_encoder(
-                    RENAMED.get(entry.model, entry.model),
-                    device=device,
-                    query_prompt=entry.query_prompt,
-                    passage_prompt=entry.passage_prompt,
-                )
-            if encoder.fingerprint != entry.fingerprint:
-                raise IndexFolderError(
-                    f"{path}: written with the encoder {entry.name} (fingerprint {entry.fingerprint}), not with "
-                    f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it again"
-                )
+                encoder = reopened(entry, device)
+            encoder = same_space(encoder, entry)
+            if (problem := mismatch(encoder, entry)) is not None:
+                raise IndexFolderError(f"{path}: {problem}")
             if intact is not None:
                 faiss()  # takes as long to import as the file to be read
                 intact.result()

@@ -25,7 +25,8 @@ PLACES = {text: (lang, i) for lang, side in SIDES.items() for i, text in enumera
 class Biased:
     """Knows the parallel sentences: a direction for the meaning, and a stronger one for the language."""
 
-    name, dim, fingerprint, max_tokens = "biased", 128, "biased-1", None
+    name, dim, max_tokens = "biased", 128, None
+    fingerprint = "biased-1"
 
     def __init__(self, bias: float) -> None:
         self.bias = bias

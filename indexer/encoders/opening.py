@@ -22,6 +22,7 @@ import numpy as np
 from configs.errors import BackendError, ConfigError, MissingExtra
 from configs.settings import AUTO, EncoderSettings
 from indexer.encoders.local_models import ACCURATE, FAST, model_folder
+from indexer.encoders.neutral_encoder import neutralised
 from indexer.encoders.transformer_encoder import CompactEncoder, is_compact
 from indexer.schema import Document, Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
@@ -132,12 +133,14 @@ def open_encoder(
     batch_size: int = 64,
     query_prompt: str | None = None,
     passage_prompt: str | None = None,
+    neutral: bool = False,
 ) -> Encoder:
     """The encoder that `model` names.
 
     `fast` is the static encoder in the package, `accurate` the transformer (also where `auto` stands and no
     collection is known: see `choose_encoder`), `hash` or `hash:DIM` the HashEncoder; a folder holds a static encoder, a
-    compact transformer or a sentence-transformers model; anything else is a sentence-transformers name.
+    compact transformer or a sentence-transformers model; anything else is a sentence-transformers name. `neutral`: a
+    multilingual sentence-transformers model in its language-neutral space, which the others hold already.
     Raises ConfigError for a folder that holds no model or a name that was mistyped, BackendError when a hub cannot be reached,
     MissingExtra when sentence-transformers is not installed.
     """
@@ -178,7 +181,8 @@ def open_encoder(
     near = difflib.get_close_matches(model, [*PACKAGED, "hash"], n=1, cutoff=0.75)
     if near and "/" not in model and model_folder(model) is None:
         raise ConfigError(f"encoder {model}: there is no such model; did you mean {near[0]}?")
-    return _open_transformer(model, device, batch_size, query_prompt, passage_prompt)
+    opened = _open_transformer(model, device, batch_size, query_prompt, passage_prompt)
+    return neutralised(opened) if neutral else opened
 
 
 def choose_encoder(documents: Iterable[Document], size: int) -> tuple[str, Iterator[Document]]:

@@ -60,6 +60,8 @@ class EncoderEntry:
     passage_prompt: str | None = None
     background: float = 0.0
     """Mean cosine of a query and a passage unrelated to it; the dense score counts from it."""
+    neutral: bool = False
+    """Whether the languages were taken out of its vectors (`encoder.neutral`); not said where its weights hold it."""
 
 
 @dataclass(frozen=True, slots=True)
