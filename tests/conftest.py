@@ -26,6 +26,7 @@ settings.load_profile("tandem")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes run the tests: a file stays together, and so do all tests of Elasticsearch,
     whose servers are started once."""
@@ -57,7 +58,7 @@ def elasticsearch_server() -> Iterator[Server]:
             if version not in urls:
                 if (reason := elasticsearch_node.missing(version)) is not None:
                     pytest.skip(f"{reason}; or set TANDEM_TEST_ELASTICSEARCH to a server's URL")
-                node = running.enter_context(elasticsearch_node.running(version))
+                node = running.enter_context(elasticsearch_node.running(version, short_lived=True))
                 urls[version] = node.url
             return urls[version]
 

@@ -60,7 +60,7 @@ def three() -> Iterator[dict[str, Node]]:
     with folders() as folder, contextlib.ExitStack() as stack:
         nodes = {
             name: Node(
-                VERSION, folder(name), name=name, heap_mb=HEAP, settings=settings,
+                VERSION, folder(name), name=name, heap_mb=HEAP, settings=settings, short_lived=True,
                 transport_port=ports[name],
             )
             for name in names

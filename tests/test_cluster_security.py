@@ -75,7 +75,9 @@ def secure(certificates: dict[str, tuple[Path, Path]]) -> Iterator[str]:
         "users_roles": "superuser:writer\nreader:reader\n",
         "roles.yml": ROLES,
     }
-    with elasticsearch_node.running(version, settings=settings, files=files) as node:
+    with elasticsearch_node.running(
+        version, settings=settings, files=files, short_lived=True
+    ) as node:
         yield node.url
 
 

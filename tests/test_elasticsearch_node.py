@@ -86,7 +86,7 @@ def test_a_node_that_cannot_start_says_why_and_leaves_nothing_running() -> None:
     wrong = {"no.such.setting": True}
     with (
         pytest.raises(BackendError, match="unknown setting"),
-        elasticsearch_node.running("8.19.0", heap_mb=512, settings=wrong),
+        elasticsearch_node.running("8.19.0", heap_mb=512, settings=wrong, short_lived=True),
     ):
         raise AssertionError("it started")
 
@@ -97,7 +97,7 @@ def test_a_node_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) 
     unless_here("8.19.0")
     code = (
         "import time; from demo.elasticsearch_node import running\n"
-        "with running('8.19.0', heap_mb=512) as node:\n"
+        "with running('8.19.0', heap_mb=512, short_lived=True) as node:\n"
         "    print(node.pid, node.folder, flush=True); time.sleep(600)"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
