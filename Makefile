@@ -44,17 +44,17 @@ elasticsearch: .venv/base  ## fetch the official Elasticsearch builds that the t
 	touch $@
 
 .venv/base: .venv/made setup.cfg constraints.txt
-	$(PIP) --editable .
+	$(PIP) --editable '.[cpu]'
 	touch $@
 
 .venv/elastic: .venv/base
-	$(PIP) --editable '.[elastic]'
+	$(PIP) --editable '.[cpu,elastic]'
 	touch $@
 
 # torch comes first and pinned: an unpinned one pulls several GB of CUDA
 .venv/full: .venv/made setup.cfg constraints.txt
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[models,train,eval,elastic,test]'
+	$(PIP) --editable '.[cpu,models,train,eval,elastic,test]'
 	touch $@ .venv/base
 
 .venv/bench: .venv/full

@@ -7,6 +7,7 @@ from .errors import (
     IndexFolderError,
     MissingExtra,
     TandemError,
+    pip_line,
 )
 from .lazy import LazyGroup
 from .options import config_options, index_option, json_option
@@ -78,6 +79,7 @@ __all__ = [
     "markdown_table",
     "no_bar",
     "parse",
+    "pip_line",
     "plain_table",
     "progress_bar",
     "progress_over",

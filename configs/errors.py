@@ -19,6 +19,7 @@ __all__ = [
     "IndexFolderError",
     "MissingExtra",
     "TandemError",
+    "pip_line",
 ]
 
 
@@ -42,10 +43,15 @@ class BackendError(TandemError):
     """A service outside this process is away or refused the request."""
 
 
+def pip_line(extra: str) -> str:
+    """The command that installs an extra."""
+    return f"pip install '.[{extra}]' (in Tandem's folder)"
+
+
 class MissingExtra(TandemError):
     """An optional package is needed; the message carries the pip line that installs it."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs the package {package}; install it with: pip install 'tandem-search[{extra}]'"
+            f"{purpose} needs the package {package}; install it with: {pip_line(extra)}"
         )

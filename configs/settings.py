@@ -46,7 +46,8 @@ class EncoderSettings:
     """`auto` (`accurate` up to 10,000 passages, `fast` beyond), `fast` (the static encoder in the package), `accurate`
     (the transformer there), `hash` (tests), a folder, or a sentence-transformers name."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`: where a transformer encodes and FAISS searches."""
+    """Where a transformer encodes and FAISS searches: `auto`, `cpu`, `cuda`, `cuda:N`, or `all` (FAISS on every card, the
+    transformer on the first)."""
     batch_size: int = 64
     """Texts a transformer encodes at a time."""
     query_prompt: str | None = None

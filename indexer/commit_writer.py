@@ -19,8 +19,9 @@ from indexer.calibration import background_of
 from indexer.folder import IndexFolder
 from indexer.prepare import Hashed, Prepared
 from indexer.schema import Document, Encoder, FieldKind
-from indexer.search.dense import choose_factory, gpus, write_ann
+from indexer.search.dense import choose_factory, write_ann
 from indexer.search.filters import nearest_field
+from indexer.search.gpu import cards, gpus
 from indexer.search.lexical import LexicalWriter
 from indexer.storage import commit
 from indexer.storage.columns import Column
@@ -238,7 +239,7 @@ class CommitWriter:
         """The FAISS file of this commit: the one there is, that one with the new rows, or a new one."""
         factory = self.template.dense.factory
         if factory == "auto":
-            on_gpu = self._device != "cpu" and gpus() > 0
+            on_gpu = bool(cards(self._device, gpus()))
             factory = choose_factory(len(store), store.dim, on_gpu)
         if factory == "Flat" or not len(store):
             return DenseEntry("Flat")

@@ -12,6 +12,8 @@ import os
 import sys
 from typing import Any
 
+from configs.errors import MissingExtra
+
 __all__ = ["cores", "faiss", "limit"]
 
 _limit = 0
@@ -45,13 +47,15 @@ def limit(count: int) -> None:
 
 @functools.cache
 def faiss() -> Any:
-    """The module faiss, ready to be used beside torch."""
+    """The module faiss, ready to be used beside torch; MissingExtra where neither faiss-cpu nor faiss-gpu is installed."""
     if sys.platform == "darwin":
         os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
     # A thread that waits for work sleeps. OpenMP's would go round and round, on a core that others need: on a
     # busy machine training a product quantizer took ten times the CPU time so.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import faiss as module
-
+    try:
+        import faiss as module
+    except ImportError as error:
+        raise MissingExtra("faiss", "cpu", "an index") from error
     module.omp_set_num_threads(1 if sys.platform == "darwin" else cores())
     return module

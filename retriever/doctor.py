@@ -15,9 +15,13 @@ from pathlib import Path
 
 import click
 
+from configs.errors import pip_line
 from configs.options import config_options, json_option
+from configs.settings import ElasticsearchSettings
 
 __all__ = ["doctor"]
+
+FAISS_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "faiss-gpu-cu11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +75,42 @@ def _packages() -> list[Finding]:
     if missing:
         return [
             Finding(
-                "packages", "red", f"missing: {', '.join(missing)}", "pip install tandem-search"
+                "packages",
+                "red",
+                f"missing: {', '.join(missing)}",
+                "pip install . (in Tandem's folder)",
             )
         ]
     return [Finding("packages", "ok", present)]
 
 
 def _faiss() -> list[Finding]:
+    installed = [name for name in FAISS_PACKAGES if _version(name)]
     if importlib.util.find_spec("faiss") is None:
-        return [Finding("faiss", "red", "not installed", "pip install faiss-cpu")]
+        return [Finding("faiss", "red", "not installed", pip_line("cpu"))]
+    if (
+        len(installed) > 1
+    ):  # both are the module faiss: the files of one lie over those of the other
+        return [
+            Finding(
+                "faiss",
+                "red",
+                f"{' and '.join(installed)} are installed over each other",
+                f"pip uninstall {' '.join(installed)}, then {pip_line('cpu')}, or gpu for cpu",
+            )
+        ]
     import faiss
 
     gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
     build = "GPU" if hasattr(faiss, "StandardGpuResources") else "CPU"
     options = faiss.get_compile_options().strip()
-    cure = "" if gpus else "for a GPU: pip install 'tandem-search[gpu]'"
-    return [
-        Finding(
-            "faiss",
-            "ok" if gpus else "note",
-            f"{faiss.__version__}, {build} build ({options}), {gpus} GPUs",
-            cure,
-        )
-    ]
+    cure = ""
+    if not gpus and build == "GPU":
+        cure = "no GPU is seen: is the NVIDIA driver installed, and does nvidia-smi list a card?"
+    elif not gpus and shutil.which("nvidia-smi"):
+        cure = f"to search on the GPU: pip uninstall faiss-cpu, then {pip_line('gpu')}"
+    found = f"{faiss.__version__}, {build} build ({options}), {gpus} GPUs"
+    return [Finding("faiss", "note" if cure else "ok", found, cure)]
 
 
 def _torch() -> list[Finding]:
@@ -102,8 +119,8 @@ def _torch() -> list[Finding]:
             Finding(
                 "torch",
                 "note",
-                "not installed; the static student does not need it",
-                "for transformers and training: pip install 'tandem-search[models]'",
+                "not installed; neither accurate nor fast needs it",
+                f"for other models and for training: {pip_line('models')}",
             )
         ]
     import torch
@@ -112,7 +129,7 @@ def _torch() -> list[Finding]:
     transformers = _version("sentence-transformers")
     found = f"{torch.__version__}, {cuda}, sentence-transformers {transformers or 'missing'}"
     if transformers is None:
-        return [Finding("torch", "note", found, "pip install 'tandem-search[models]'")]
+        return [Finding("torch", "note", found, pip_line("models"))]
     return [Finding("torch", "ok", found)]
 
 
@@ -143,43 +160,22 @@ def _model(model: str) -> list[Finding]:
     ]
 
 
-def _elasticsearch() -> list[Finding]:
-    address = os.environ.get("ELASTICSEARCH_URL", "")
-    if importlib.util.find_spec("elasticsearch") is None:
-        return [
-            Finding(
-                "elastic",
-                "note",
-                "client not installed",
-                "for Elasticsearch: pip install 'tandem-search[elastic]'",
-            )
-        ]
-    if not address:
-        return [
-            Finding(
-                "elastic",
-                "note",
-                f"client {_version('elasticsearch')}, no server named",
-                "set ELASTICSEARCH_URL to have it checked",
-            )
-        ]
-    from elasticsearch import Elasticsearch
+def _elasticsearch(settings: ElasticsearchSettings) -> list[Finding]:
+    from configs.errors import TandemError
+    from indexer.elastic.connection import connect
 
-    key = os.environ.get("ELASTICSEARCH_API_KEY")
+    if importlib.util.find_spec("elasticsearch") is None:
+        found = "client not installed"
+        return [Finding("elastic", "note", found, f"for Elasticsearch: {pip_line('elastic')}")]
+    client = f"client {_version('elasticsearch')}"
+    if not settings.hosts and not os.environ.get("TANDEM_ES_HOSTS"):
+        cure = "for an index es://NAME, set TANDEM_ES_HOSTS to the cluster's URLs"
+        return [Finding("elastic", "ok", f"{client}, no cluster named", cure)]
     try:
-        with Elasticsearch(address, api_key=key, request_timeout=5, max_retries=0) as client:
-            version = client.info()["version"]["number"]
-    except Exception as error:  # the client has a tree of its own for every way of being away
-        reason = type(error).__name__
-        return [
-            Finding(
-                "elastic",
-                "red",
-                f"no answer ({reason})",
-                "is the server up, and ELASTICSEARCH_URL and ELASTICSEARCH_API_KEY right?",
-            )
-        ]
-    return [Finding("elastic", "ok", f"server {version}")]
+        hosts = connect(settings).hosts
+    except TandemError as error:
+        return [Finding("elastic", "red", str(error), "see docs/elasticsearch.md")]
+    return [Finding("elastic", "ok", f"{client}, {hosts} answers")]
 
 
 def _room() -> list[Finding]:
@@ -221,9 +217,10 @@ def doctor(as_json: bool, config: str | None, changes: tuple[str, ...]) -> None:
     from configs.load import load
     from configs.settings import Settings
 
-    model = load(Settings, config, changes).encoder.model
+    settings = load(Settings, config, changes)
     checks: list[Callable[[], list[Finding]]] = [
-        _python, _packages, _faiss, _torch, lambda: _model(model), _elasticsearch, _room,
+        _python, _packages, _faiss, _torch, lambda: _model(settings.encoder.model),
+        lambda: _elasticsearch(settings.elasticsearch), _room,
     ]  # fmt: skip
     findings = [finding for check in checks for finding in check()]
     if as_json:

@@ -95,8 +95,8 @@ def test_without_the_extra_a_file_is_set_aside_with_the_command_to_install_it(
     found = read(tmp_path)
     assert found.ids == ["c.txt"]
     assert [reason for _, reason in found.rejects] == [
-        "reading a PDF needs the package pypdfium2; install it with: pip install 'tandem-search[files]'",
-        "reading a DOCX file needs the package python-docx; install it with: pip install 'tandem-search[files]'",
+        "reading a PDF needs the package pypdfium2; install it with: pip install '.[files]' (in Tandem's folder)",
+        "reading a DOCX file needs the package python-docx; install it with: pip install '.[files]' (in Tandem's folder)",
     ]
 
 

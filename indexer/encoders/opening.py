@@ -156,6 +156,8 @@ def open_encoder(
         model = RENAMED[model]
     if model == AUTO:
         model = "accurate"
+    if device == "all":  # of FAISS; a transformer takes the first card
+        device = "cuda"
     path = PACKAGED.get(model, Path(model))
     if path.is_dir():
         if is_compact(path):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from configs.errors import ConfigError, IndexFolderError
 from indexer.schema import Bounds, Candidates, Keys, Matrix, Query, Scores, Where
+from indexer.search import gpu
 from indexer.search.filters import RowFilters
 from indexer.storage.store import Store
 from indexer.threads import faiss
@@ -26,7 +27,6 @@ __all__ = [
     "DenseIndex",
     "choose_factory",
     "default_probes",
-    "gpus",
     "read_ann",
     "write_ann",
 ]
@@ -44,7 +44,6 @@ _RESCORED_CODES = 6  # of product codes, which are coarser
 _GAP = 0.30
 _DIGITS = 6
 _reading = threading.Lock()  # FAISS's limit on sizes is one for the process
-_GPU_MOST = 2048  # neighbours a GPU index can give; it knows no filters either
 
 
 def choose_factory(passages: int, dim: int = 256, gpu: bool = False) -> str:
@@ -85,21 +84,11 @@ def default_probes(factory: str) -> int:
     return min(lists, max(16, lists // 2)) if lists else 0
 
 
-def _gpu_holds(factory: str) -> bool:
-    """Whether FAISS has this kind of index on a GPU: it has no graphs and no 4-bit fast-scan codes."""
-    return "HNSW" not in factory and "x4fs" not in factory
-
-
 def _lists(factory: str) -> int:
     for part in factory.split(","):
         if part.startswith("IVF") and part[3:].split("_")[0].isdigit():
             return int(part[3:].split("_")[0])
     return 0
-
-
-def gpus() -> int:
-    """GPUs that FAISS can use here."""
-    return int(faiss().get_num_gpus()) if hasattr(faiss(), "get_num_gpus") else 0
 
 
 def write_ann(
@@ -123,10 +112,9 @@ def write_ann(
         except RuntimeError as error:
             raise ConfigError(f"dense.factory {factory}: FAISS does not know it") from error
         covered = 0
-    gpu = index
-    if device != "cpu" and gpus() and _gpu_holds(factory):
-        gpu = faiss().index_cpu_to_all_gpus(index)
-    if not gpu.is_trained:
+    copy = gpu.to_gpu(index, device, factory)
+    filled = index if copy is None else copy
+    if not filled.is_trained:
         lists = _lists(factory)
         wanted = max(64 * lists, 20_000)
         picked = np.arange(len(store))
@@ -135,16 +123,16 @@ def write_ann(
         if lists:
             _quicker(index)
         try:
-            _train(gpu, store.take(picked))
+            _train(filled, store.take(picked))
         except RuntimeError as error:
             raise ConfigError(
                 f"dense.factory {factory}: it cannot be trained on {len(store):,} passages; "
                 "use Flat, or fewer lists"
             ) from error
     for start in range(covered, len(store), _CHUNK):
-        gpu.add(store.take(np.arange(start, min(start + _CHUNK, len(store)))))
-    if gpu is not index:
-        index = faiss().index_gpu_to_cpu(gpu)
+        filled.add(store.take(np.arange(start, min(start + _CHUNK, len(store)))))
+    if copy is not None:
+        index = gpu.on_cpu(copy)
     faiss().write_index(index, str(path))
 
 
@@ -194,10 +182,10 @@ class DenseIndex:
         ann: Any = None,
         covered: int = 0,
         centres: Matrix | None = None,
-        gpu: Any = None,
+        copy: gpu.GpuCopy | None = None,
     ) -> None:
         """`ann`: a FAISS index of the first `covered` rows, with its lists' `centres` where a query chooses
-        its lists by them, and its copy on GPUs."""
+        its lists by them, and its `copy` on GPUs."""
         self.factory = factory
         self.probes = probes
         self._store = store
@@ -206,7 +194,7 @@ class DenseIndex:
         self._ann = ann
         self._covered = covered
         self._centres = centres
-        self._gpu = gpu
+        self._gpu = copy
 
     @classmethod
     def open(
@@ -230,8 +218,8 @@ class DenseIndex:
             return cls(store, filters, background, factory, read)
         ann = read_ann(file, store.dim, covered, factory)
         centres = _centres(ann) if not probes else None
-        gpu = _on_gpu(ann, factory, read, device)
-        return cls(store, filters, background, factory, read, ann, covered, centres, gpu)
+        copy = gpu.on_gpu(ann, factory, read, _lists(factory), device)
+        return cls(store, filters, background, factory, read, ann, covered, centres, copy)
 
     # -- queries -------------------------------------------------------------------------------
 
@@ -325,9 +313,8 @@ class DenseIndex:
             if len(rows) <= max(FLAT_LIMIT, 8 * wanted):  # the lists read may hold none of them
                 return np.broadcast_to(rows, (len(vectors), len(rows)))
         wanted = min(wanted, self._covered)
-        if self._gpu is not None and selector is None and wanted <= _GPU_MOST:
-            _, rows = self._gpu.search(np.ascontiguousarray(vectors), wanted)
-            return np.asarray(rows, np.int64)
+        if self._gpu is not None and selector is None and wanted <= gpu.MOST:
+            return self._gpu.search(vectors, wanted)
         parameters = None
         if "HNSW" in self.factory:
             parameters = faiss().SearchParametersHNSW(
@@ -458,13 +445,3 @@ def read_ann(file: Path, dim: int, covered: int, factory: str = "") -> Any:
             f"{covered:,} of {dim} are expected"
         )
     return index
-
-
-def _on_gpu(index: Any, factory: str, probes: int, device: str) -> Any:
-    """A copy of `index` on every GPU there is; None without one, or for a kind that none can hold."""
-    if index is None or device == "cpu" or not _gpu_holds(factory) or not gpus():
-        return None
-    copy = faiss().index_cpu_to_all_gpus(index)
-    if _lists(factory):
-        faiss().GpuParameterSpace().set_index_parameter(copy, "nprobe", probes)
-    return copy
