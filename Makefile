@@ -15,7 +15,7 @@ serve: .venv/base  ## open the page over the demo index
 	$(BIN)/tandem serve -i demo.index
 
 test: .venv/full check  ## everything but the slow suites
-	$(BIN)/python -m pytest -q -m "not stress" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -m "not stress" -n 2 --dist loadscope
 
 check: .venv/full  ## format, lint, types
 	$(BIN)/ruff format --check .

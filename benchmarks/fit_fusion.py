@@ -15,32 +15,18 @@ from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import judged
 from benchmarks.fusion import build
 from benchmarks.natural_queries import SETS
+from eval.ranking.fusion_fit import JudgedPool, Part, fit, judged_pools
 from eval.ranking.metrics import measure_run, parse_measures
 from indexer.encoders.opening import open_encoder
-from indexer.schema import SignalName
-from retriever.learned_fusion import Weights, features, learned
+from retriever.learned_fusion import Weights, learned
 from retriever.retriever import Retriever
 
-SIGNALS: tuple[SignalName, ...] = ("dense", "lexical", "alignment")
 QUERIES = 400  # of a collection, at most
 RARE = 0.25
-L2 = 1e-4
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Pooled:
-    """One query's pool: features (n, ·), grades (n,), document ids and what is judged."""
-
-    query: str
-    found: Floats
-    grades: Floats
-    ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +35,7 @@ class Judged:
 
     collection: judged.Collection
     group: str
-    pools: Sequence[Pooled]
+    pools: Sequence[JudgedPool]
     weight: float = 1.0
 
 
@@ -66,54 +52,14 @@ def natural() -> judged.Collection:
     )
 
 
-def pools(retriever: Retriever, collection: judged.Collection) -> list[Pooled]:
-    index = retriever.collection
+def pools(retriever: Retriever, collection: judged.Collection) -> list[JudgedPool]:
     chosen = list(collection.queries)[:QUERIES]
-    queries = index.queries([collection.queries[name] for name in chosen])
-    found = []
-    for name, query in zip(chosen, queries, strict=True):
-        pool = index.pools([query], 100, SIGNALS)[0]
-        if not len(pool.keys):
-            continue
-        ids = index.ids(index.documents_of(pool.keys))
-        rows = features(
-            pool.scores["dense"],
-            pool.scores["lexical"],
-            index.bounds(query)["lexical"],
-            np.isin(index.languages_of(pool.keys), query.likely),
-            pool.scores.get("alignment"),
-        )
-        grades = [max(0.0, collection.qrels[name].get(id_, 0)) for id_ in ids]
-        found.append(Pooled(name, rows, np.array(grades, float), ids))
-    return found
+    texts = {name: collection.queries[name] for name in chosen}
+    return judged_pools(retriever, texts, collection.qrels)
 
 
-def fit(sets: Sequence[Judged]) -> Weights:
-    """Minimises the weighted log-loss with a small L2 penalty on standardised features."""
-    from scipy.optimize import minimize
-
-    rows, right, weights = [], [], []
-    for one in sets:
-        useful = [pool for pool in one.pools if pool.grades.any()]
-        for pool in useful:
-            rows.append(pool.found)
-            right.append((pool.grades > 0).astype(float))
-            weights.append(np.full(len(pool.grades), one.weight / len(pool.grades) / len(useful)))
-    x, y, w = np.concatenate(rows), np.concatenate(right), np.concatenate(weights)
-    w /= w.sum()
-    mean = w @ x
-    spread = np.sqrt(w @ (x - mean) ** 2) + 1e-9
-    z = (x - mean) / spread
-
-    def loss(b: Floats) -> tuple[float, Floats]:
-        odds = z @ b[1:] + b[0]
-        off = w * (1 / (1 + np.exp(-odds)) - y)
-        value = float(w @ (np.logaddexp(0, odds) - y * odds) + L2 * (b[1:] @ b[1:]))
-        return value, np.r_[off.sum(), z.T @ off + 2 * L2 * b[1:]]
-
-    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    of = found[1:] / spread
-    return Weights(float(found[0] - of @ mean), [float(value) for value in of])
+def fitted(sets: Sequence[Judged]) -> Weights:
+    return fit([Part(one.pools, one.weight) for one in sets])
 
 
 def quality(one: Judged, weights: Weights) -> float:
@@ -149,10 +95,10 @@ def main(encoder: str, data: Path) -> None:
             if collection.name == "demo":
                 own = natural()
                 sets.append(Judged(own, "demo", pools(retriever, own)))
-    everything = fit(sets)
+    everything = fitted(sets)
     tops: list[tuple[float, bool]] = []
     for one in sets:
-        left_out = fit([other for other in sets if other.group != one.group])
+        left_out = fitted([other for other in sets if other.group != one.group])
         click.echo(
             f"{one.collection.name:<20} left out {quality(one, left_out):.3f}   fitted {quality(one, everything):.3f}"
         )

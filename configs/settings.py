@@ -111,8 +111,8 @@ class FusionSettings:
     method: Literal["learned", "interleave", "convex", "rrf", "minmax", "zscore", "combmnz"] = (
         "learned"
     )
-    """`learned` is the probability that a passage answers the query, fitted for the encoders that ship; with another
-    encoder it is `interleave`, which orders each language by both sides and puts the languages together by meaning; `convex`
+    """`learned` is the probability that a passage answers the query, fitted for the encoders that ship or by `weights`; with
+    another encoder it is `interleave`, which orders each language by both sides and puts the languages together by meaning; `convex`
     is its weighted sum alone; the others are there to compare with."""
     lexical_weight: float = 0.8
     """Weight of the lexical side in [0, 1]. An encoder that is stronger than the student in the package
@@ -121,6 +121,9 @@ class FusionSettings:
     """The constant of reciprocal rank fusion (Cormack et al. 2009)."""
     language_weights: Mapping[str, float] = field(default_factory=dict)
     """`lexical_weight` for queries of one language, by ISO 639-1 code."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of `learned`: its intercept and the weight of each feature, as `tandem eval fit` writes them. Empty: those that were
+    fitted for the encoder of the index."""
 
     def __post_init__(self) -> None:
         weights = {

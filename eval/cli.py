@@ -19,6 +19,7 @@ COMMANDS = {
         "Systems side by side: which is better, and is it chance?",
     ),
     "tune": ("eval.cli_tune", "tune", "Choose the fusion from judgments, by cross-validation."),
+    "fit": ("eval.cli_fit", "fit", "Fit the learned fusion to an index, from judgments."),
     "churn": (
         "eval.cli_compare",
         "churn",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from eval.cli_options import (
 )
 
 if TYPE_CHECKING:
-    from configs.settings import SearchSettings
+    from configs.settings import FusionSettings, SearchSettings
     from eval.ranking.metrics import Measure
     from eval.ranking.tuning import Candidate, Tuned
     from retriever.retriever import Retriever
@@ -122,7 +123,9 @@ def _measured(
     with progress_bar("searching", len(grid) + 2) as step:
         for entry in grid:
             table[entry] = values(
-                dataclasses.replace(base, mode="hybrid", fusion=settings_of(entry))
+                dataclasses.replace(
+                    base, mode="hybrid", fusion=_with(base.fusion.weights, settings_of(entry))
+                )
             )
             step(1)
         gates = {"current": values(base)}
@@ -131,6 +134,11 @@ def _measured(
             gates[mode] = values(dataclasses.replace(base, mode=mode))
             step(1)
     return table, gates
+
+
+def _with(weights: Mapping[str, float], fusion: FusionSettings) -> FusionSettings:
+    """The candidate with the weights of `learned` that the settings name, which are not tuned here."""
+    return dataclasses.replace(fusion, weights=weights)
 
 
 def _record(
@@ -216,7 +224,7 @@ def _profile(tuned: Tuned, base: SearchSettings, found: dict[str, Any]) -> str:
         for key, value in dataclasses.asdict(base).items()
         if value != plain[key] and key not in ("mode", "fusion")
     }
-    fusion = dataclasses.asdict(tuned.choice.settings())
+    fusion = dataclasses.asdict(_with(base.fusion.weights, tuned.choice.settings()))
     values = {"search": {**kept, "mode": "hybrid", "fusion": fusion}}
     comment = [
         command_line(),

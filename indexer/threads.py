@@ -57,5 +57,8 @@ def faiss() -> Any:
         import faiss as module
     except ImportError as error:
         raise MissingExtra("faiss", "cpu", "an index") from error
-    module.omp_set_num_threads(1 if sys.platform == "darwin" else cores())
+    if sys.platform == "darwin":
+        module.omp_set_num_threads(1)
+    elif "OMP_NUM_THREADS" not in os.environ:  # who sets it means it
+        module.omp_set_num_threads(cores())
     return module

@@ -13,11 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import ConfigError
 from indexer.schema import Bounds, Scores, SignalName
 from indexer.search.lexical import K1
 from retriever.fusion import scaled
 
-__all__ = ["FEATURES", "WEIGHTS", "Probability", "Weights", "features", "learned"]
+__all__ = [
+    "FEATURES",
+    "WEIGHTS",
+    "Probability",
+    "Weights",
+    "features",
+    "learned",
+    "named_weights",
+    "weights_of",
+]
 
 FEATURES: Mapping[str, SignalName | None] = {
     "cosine": "dense",
@@ -55,6 +65,28 @@ WEIGHTS: Mapping[str, Weights] = {
     "fast": Weights(-7.014, (8.210, 3.654, -0.902, 0.823, 3.156, 2.274, 4.246, 1.738, -5.739)),
 }
 """By the name of the encoder. See docs/evaluation.md for the collections and for what was left out in turn."""
+
+
+def named_weights(weights: Weights) -> dict[str, float]:
+    """As the setting `search.fusion.weights` holds them."""
+    return {"intercept": weights.intercept, **dict(zip(FEATURES, weights.of, strict=True))}
+
+
+def weights_of(named: Mapping[str, float], encoder: str) -> Weights | None:
+    """Those that the setting names, else those of the encoder; None where it has none.
+
+    Raises ConfigError naming every feature that is missing or unknown.
+    """
+    if not named:
+        return WEIGHTS.get(encoder)
+    wanted = {"intercept", *FEATURES}
+    if named.keys() != wanted:
+        missing, unknown = sorted(wanted - named.keys()), sorted(named.keys() - wanted)
+        raise ConfigError(
+            f"search.fusion.weights: missing {', '.join(missing) or 'nothing'}, unknown "
+            f"{', '.join(unknown) or 'nothing'}; write them with: tandem eval fit"
+        )
+    return Weights(named["intercept"], [named[name] for name in FEATURES])
 
 
 @dataclass(frozen=True, slots=True)

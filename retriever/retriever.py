@@ -39,7 +39,7 @@ from indexer.schema import (
 from indexer.text import languages
 from retriever import fusion
 from retriever.fields import check_field, counted, sorted_hits
-from retriever.learned_fusion import WEIGHTS, Probability, features, learned
+from retriever.learned_fusion import Probability, features, learned, weights_of
 
 __all__ = ["Retriever"]
 
@@ -292,7 +292,7 @@ class Retriever:
         if settings.method == "combmnz":
             return fusion.combmnz(*sides, weight)
         bounds = collection.bounds(query)
-        weights = WEIGHTS.get(collection.facts.encoder)
+        weights = weights_of(settings.weights, collection.facts.encoder)
         if settings.method == "learned" and weights is not None:
             same = np.isin(collection.languages_of(pool.keys), query.likely)
             aligned = pool.scores.get("alignment")

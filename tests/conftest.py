@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elasticsearch_server import GIVEN, VERSIONS, Server, forget
@@ -26,14 +27,21 @@ settings.load_profile("tandem")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where several processes run the tests: a file stays together, and so do all tests of Elasticsearch,
     whose servers are started once."""
-    for item in items:
-        cluster = "elasticsearch_server" in getattr(item, "fixturenames", ())
-        group = "elasticsearch" if cluster else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            cluster = Path(file).stem.startswith(
+                ("test_cluster", "test_elasticsearch", "test_contract")
+            )
+            return "elasticsearch" if cluster else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
+from elasticsearch_server import VERSIONS
 
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.settings import ElasticsearchSettings, PassageSettings
@@ -247,6 +248,7 @@ def test_ids_of_any_length_and_letters_are_kept(
     assert delete_from_cluster(address, ids, settings).documents == 0
 
 
+@pytest.mark.parametrize("elasticsearch_url", VERSIONS[:1], indirect=True)  # 20 seconds each
 def test_a_document_of_ten_million_characters_is_indexed(
     address: str, settings: ElasticsearchSettings
 ) -> None:

@@ -158,11 +158,19 @@ def test_certificates_are_checked_unless_that_is_switched_off(
     connect(at(secure, user="writer", verify=False))
 
 
-def test_the_wrong_scheme_is_told(secure: str, elasticsearch_url: str) -> None:
+def test_the_wrong_scheme_is_told(secure: str) -> None:
     with pytest.raises(BackendError, match="cannot be reached"):
         connect(at(secure.replace("https:", "http:")))
-    with pytest.raises(BackendError, match="is the server one of http:// rather than https://"):
-        connect(at(elasticsearch_url.replace("http:", "https:")))
+    plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    thread = threading.Thread(target=plain.serve_forever)
+    thread.start()
+    try:
+        with pytest.raises(BackendError, match="is the server one of http:// rather than https://"):
+            connect(at(f"https://127.0.0.1:{plain.server_port}"))
+    finally:
+        plain.shutdown()
+        thread.join()
+        plain.server_close()
 
 
 class Recorder(http.server.BaseHTTPRequestHandler):

@@ -296,7 +296,7 @@ def test_tantivy_and_rank_bm25_agree_on_short_passages(tmp_path: Path) -> None:
     reference.close()
 
 
-@pytest.mark.parametrize("factory", ["IVF4,PQ8x8", "IVF4,PQ8x4fs", "IVF4,PQ8x4fsr", "PQ8x4"])
+@pytest.mark.parametrize("factory", ["IVF4,PQ2x8", "IVF4,PQ8x4fs", "IVF4,PQ8x4fsr", "PQ8x4"])
 def test_an_index_of_product_codes_opens_again_and_finds_a_passage_by_its_words(
     factory: str, tmp_path: Path
 ) -> None:

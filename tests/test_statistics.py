@@ -103,3 +103,7 @@ def test_churn_lists_the_most_changed_query_first() -> None:
     assert [change.query_id for change in changes] == ["2", "3", "1"]
     assert changes[0].overlap == 0.0
     assert changes[2].rbo == pytest.approx(1.0)
+
+
+def test_one_query_that_differs_proves_nothing() -> None:
+    assert paired([0.5, 0.5, 0.5], [0.5, 0.5, 1.0]).p_randomisation == 1.0

@@ -1,6 +1,7 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import churn
 from .comparison import losses
+from .fusion_fit import JudgedPool, Part, fit, judged_pools
 from .metrics import Measure
 from .relevance import (
     Known,
@@ -17,15 +18,17 @@ from .remembered_pools import RememberedPools
 from .report import Measured, Report, as_json, make_report, versions
 from .report_files import write_report
 from .report_markdown import comparison_table, figures
-from .statistics import shown_p
+from .statistics import paired, shown_p
 from .systems import Spec, named, parse_spec
-from .tuning import Candidate, Tuned, candidates, settings_of, tune
+from .tuning import Candidate, Tuned, candidates, folds_of, settings_of, tune
 
 __all__ = [
     "Candidate",
+    "JudgedPool",
     "Known",
     "Measure",
     "Measured",
+    "Part",
     "RememberedPools",
     "Report",
     "Spec",
@@ -38,12 +41,16 @@ __all__ = [
     "churn",
     "comparison_table",
     "figures",
+    "fit",
+    "folds_of",
     "join_index",
+    "judged_pools",
     "losses",
     "make_report",
     "measure_system",
     "measures_for",
     "named",
+    "paired",
     "parse_spec",
     "rerank",
     "retrieve",

@@ -93,7 +93,7 @@ def paired(base: Sequence[float], other: Sequence[float], level: float = 0.95) -
 def _randomisation(difference: NDArray[np.float64]) -> float:
     """Two-sided p of the mean under random signs; exact when all sign patterns can be tried."""
     moved = difference[difference != 0]
-    if not len(moved):
+    if len(moved) < 2:  # either sign of one difference is as likely
         return 1.0
     try:
         from scipy.stats import permutation_test
