@@ -145,7 +145,7 @@ def test_the_commands_of_the_page_on_evaluation_run_on_the_demo(
     assert run("index", "build", documents, "-o", "demo.index", "--encoder", "hash").code == 0
     text = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
     lines = [line for line in commands_of(text) if " demo.index" in line]
-    assert len(lines) == 4
+    assert len(lines) == 5
     for line in lines:
         ended = run(*shlex.split(line))
         assert ended.code == 0 or ("tune" in line and ended.code == 1), (
