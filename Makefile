@@ -30,7 +30,7 @@ docs: .venv/base  ## write what docs/ holds that is made from the code
 pictures: .venv/full  ## take the screenshot (Chromium) and draw the plots of README.md and docs/
 	$(BIN)/python docs/make_pictures.py
 
-stress: .venv/full  ## the slow suites: kills, full disks, readers beside a writer
+stress: .venv/stress  ## the slow suites: kills, full disks, readers beside a writer, the API against its description
 	$(BIN)/python -m pytest -q -m stress
 
 bench: .venv/bench  ## side by side with peers, on this machine
@@ -56,6 +56,10 @@ elasticsearch: .venv/base  ## fetch the official Elasticsearch builds that the t
 	$(PIP) torch==2.13.0
 	$(PIP) --editable '.[cpu,models,train,eval,elastic,test]'
 	touch $@ .venv/base
+
+.venv/stress: .venv/full
+	$(PIP) --editable '.[stress]'
+	touch $@
 
 .venv/bench: .venv/full
 	$(PIP) --editable '.[bench]'

@@ -109,7 +109,13 @@ COMMANDS = {
     "index": ("indexer.cli", "index", "Build, change, inspect and check an index folder."),
     "search": ("retriever.cli", "search", "Search an index, in any language."),
     "serve": ("webui.cli", "serve", "Open the search page and its JSON API."),
+    "token": ("webui.cli_token", "token", "Make, list and remove API tokens."),
     "eval": ("eval.cli", "evaluate", "Measure relevance, bitext mining, similarity and speed."),
+    "mcp": (
+        "webui.cli_mcp",
+        "mcp",
+        "Let assistants search an index, over the Model Context Protocol.",
+    ),
     "train": ("training.cli", "train", "Train and export students."),
     "analyze": ("retriever.cli", "analyze", "Show what a text becomes: language, words, stems."),
     "doctor": ("retriever.doctor", "doctor", "Check this machine and say what to do."),

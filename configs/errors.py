@@ -3,7 +3,8 @@
     TandemError
     |-- ConfigError        a setting is unknown or out of range
     |-- DocumentError      a document, query or judgment cannot be read
-    |-- IndexFolderError   an index folder is missing, damaged, locked or of another encoder
+    |-- IndexFolderError   an index folder is missing, damaged or of another encoder
+    |   `-- IndexLocked    another process is writing to it
     |-- BackendError       a service (Elasticsearch, a model hub) is away or refused
     `-- MissingExtra       an optional package is not installed
 
@@ -37,6 +38,10 @@ class DocumentError(TandemError):
 
 class IndexFolderError(TandemError):
     """An index folder is missing, damaged, locked, or was written with another encoder."""
+
+
+class IndexLocked(IndexFolderError):
+    """Another process is writing to the index folder; the message names it."""
 
 
 class BackendError(TandemError):

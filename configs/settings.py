@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 AUTO = "auto"
 """The encoder that is chosen by the size of a collection."""
@@ -170,11 +173,31 @@ class ServeSettings:
     """Port to listen on; 0: any free one."""
     threads: int = 4
     """Requests answered at a time."""
+    tokens: str | None = None
+    """File of API tokens, made by `tandem token add`. None: reading needs no token, and nothing can be written."""
+    writable: bool = False
+    """Programs with a token for writing may add and delete documents."""
+    open_reading: bool = False
+    """Reading needs no token although there is a file of tokens."""
+    max_body: int = 16
+    """MiB that a request with documents may have."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the API from a browser, for example https://intranet.example."""
+    access_log: str | None = None
+    """File that gets a line of JSON for each request; "-" is stderr. None: no access log."""
+    log_queries: bool = False
+    """Write queries into the access log."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be from 0 to 65535, not {self.port}")
         _at_least("threads", self.threads, 1)
+        _at_least("max_body", self.max_body, 1)
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"cors_origins must be exact origins such as https://intranet.example:8080, not {origin!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True)

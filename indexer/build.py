@@ -142,19 +142,20 @@ def add_documents(
     restart: bool = False,
     workers: int = 0,
     device: str = "auto",
+    purpose: str = "index add",
 ) -> ChangeReport:
     """Add documents to an index; one with a known id replaces it, an unchanged one is passed over.
 
     `gone` is asked, when all documents were read, for ids to delete in the same commit; those that are not
     in the index are passed over. Resumed when it was interrupted; `restart` discards what an interrupted
-    build or add encoded.
+    build or add encoded. `purpose` is what another writer is told of this one.
     """
     path = Path(path)
     stream = iter(documents)
     first = next(stream, None)
     read_manifest(path)  # a folder that is no index is told so, and not locked
     with (
-        commit.locked(path, "index add"),
+        commit.locked(path, purpose),
         contextlib.closing(IndexFolder.open(path, encoder, device)) as base,
     ):
         commit.sweep(path, base.manifest, keep_journal=not restart)

@@ -20,6 +20,7 @@ from configs.settings import AUTO, EncoderSettings, Settings
 from indexer.build import ChangeReport, add_documents, build_index, delete_documents
 from indexer.elastic.address import is_address, name_in
 from indexer.encoders.opening import choose_encoder, named_encoder, open_encoder
+from indexer.incoming import Progress
 from indexer.schema import Document, Encoder
 from indexer.storage.manifest import read_manifest
 from indexer.sync import SyncReport, sync_folder
@@ -29,7 +30,18 @@ from indexer.text.sources import ReadNotes, ReadOptions, count_bytes, read_docum
 from indexer.threads import cores
 from indexer.verify import recover_documents
 
-__all__ = ["Change", "FolderSync", "Record", "Sources", "Synced", "add", "build", "delete"]
+__all__ = [
+    "Change",
+    "FolderSync",
+    "Record",
+    "Sources",
+    "Synced",
+    "add",
+    "add_records",
+    "build",
+    "delete",
+    "delete_known",
+]
 
 Record = Document | Mapping[str, Any]
 """A document, or a mapping with an id, a text and, where there are any, title, url, lang and other fields."""
@@ -154,6 +166,49 @@ def delete(place: str | Path, ids: Sequence[str], settings: Settings) -> ChangeR
 
         return delete_from_cluster(str(place), ids, settings.elasticsearch)
     return delete_documents(place, ids)
+
+
+def add_records(
+    place: str | Path,
+    records: Iterable[Record | None],
+    settings: Settings,
+    encoder: Encoder,
+    *,
+    purpose: str,
+    on_reject: OnReject,
+    progress: Progress | None = None,
+) -> ChangeReport:
+    """Add documents that a program sent; what cannot be used goes to `on_reject` and into no file.
+
+    None among the records is one that was set aside before: it counts for the places of the others.
+    `purpose` is what another writer is told of this one. No process is started.
+    """
+    documents = _documents(records, on_reject, Columns(), OwnFields())
+    if is_address(place):
+        from indexer.cluster_build import add_to_cluster
+
+        return add_to_cluster(
+            str(place), documents, encoder, settings=settings.elasticsearch,
+            kinds=settings.fields, on_reject=on_reject, progress=progress,
+        )  # fmt: skip
+    return add_documents(
+        place, documents, encoder, kinds=settings.fields, on_reject=on_reject, progress=progress,
+        device=settings.encoder.device, purpose=purpose,
+    )  # fmt: skip
+
+
+def delete_known(
+    place: str | Path, ids: Sequence[str], settings: Settings, encoder: Encoder, purpose: str
+) -> ChangeReport:
+    """Delete those of these documents that are in the index; the others are passed over."""
+    if is_address(place):
+        from indexer.cluster_build import add_to_cluster
+
+        cluster = settings.elasticsearch
+        return add_to_cluster(str(place), (), encoder, gone=lambda: ids, settings=cluster)
+    return add_documents(
+        place, (), encoder, gone=lambda: ids, purpose=purpose, device=settings.encoder.device
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,11 +380,13 @@ def _paths_or_records(sources: Sources) -> tuple[list[str], Iterable[Record]]:
 
 
 def _documents(
-    records: Iterable[Record], on_reject: OnReject, columns: Columns, own: OwnFields
+    records: Iterable[Record | None], on_reject: OnReject, columns: Columns, own: OwnFields
 ) -> Iterator[Document]:
-    """Documents as they are, mappings as documents; places count from 1."""
+    """Documents as they are, mappings as documents; places count from 1. None was set aside before."""
     for number, record in enumerate(records, 1):
         place = f"document {number:,}"
+        if record is None:
+            continue
         if isinstance(record, Document):
             yield record
         elif isinstance(record, Mapping):

@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,6 +126,7 @@ def add_to_cluster(
     documents: Iterable[Document],
     encoder: Encoder | None = None,
     *,
+    gone: Callable[[], Collection[str]] = tuple,
     settings: ElasticsearchSettings | None = None,
     kinds: Mapping[str, FieldKind] | None = None,
     on_reject: OnReject | None = None,
@@ -133,20 +134,29 @@ def add_to_cluster(
     workers: int = 0,
     device: str = "auto",
 ) -> ChangeReport:
-    """Add documents to `es://NAME`; one with a known id replaces it, an unchanged one is passed over."""
+    """Add documents to `es://NAME`; one with a known id replaces it, an unchanged one is passed over.
+
+    `gone` is asked, when all documents were written, for ids to delete; those that are not in the index are
+    passed over.
+    """
     start = time.perf_counter()
     stream = iter(documents)
     first = next(stream, None)
     with contextlib.closing(ClusterIndex.open(address, encoder, settings, device)) as base:
-        if first is None:
+        if first is None and not gone():
             return ChangeReport(documents=len(base), generation=base.note.generation)
         writer = _Writer(
             base.cluster, base.name, base.index, base.note, base.encoder, on_reject, progress
         )
-        counts = writer.run(itertools.chain([first], stream), workers, known=True)
+        documents = itertools.chain([] if first is None else [first], stream)
+        counts = writer.run(documents, workers, known=True)
+        leaving = sorted(gone())
+        known = _known(base.cluster, base.name, base.index, leaving)
+        _erase(base.cluster, base.name, base.index, known)
+        counts["deleted"] = len(known)
         note = base.note
         fields = _declared(writer.fields, kinds or {})
-        if counts["added"] or counts["replaced"] or fields != dict(note.fields):
+        if counts["added"] or counts["replaced"] or known or fields != dict(note.fields):
             note = _changed(base.cluster, base.name, base.index, fields)
         return writer.report(start, _count(base.cluster, base.name, base.index), note.generation)
 
@@ -166,10 +176,7 @@ def delete_from_cluster(
     if missing:
         shown = ", ".join(repr(id_) for id_ in missing[:5]) + (" ..." if len(missing) > 5 else "")
         raise DocumentError(f"{address}: not in the index: {shown}; nothing was deleted")
-    # the document's own entry goes first: without it, its passages are leftovers, not a document
-    write(cluster, name, index, (deletion(document_key(id_)) for id_ in wanted))
-    gone = (passage_key(id_, n) for id_ in wanted for n in range(known[id_].passages))
-    write(cluster, name, index, map(deletion, gone))
+    _erase(cluster, name, index, known)
     note = _changed(cluster, name, index)
     return ChangeReport(
         deleted=len(wanted),
@@ -177,6 +184,13 @@ def delete_from_cluster(
         seconds=time.perf_counter() - start,
         generation=note.generation,
     )
+
+
+def _erase(cluster: Cluster, name: str, index: str, known: Mapping[str, _Known]) -> None:
+    """Delete documents. Their own entries go first: without these, passages are leftovers, not a document."""
+    write(cluster, name, index, (deletion(document_key(id_)) for id_ in known))
+    passages = (passage_key(id_, n) for id_, entry in known.items() for n in range(entry.passages))
+    write(cluster, name, index, map(deletion, passages))
 
 
 def _declared(
@@ -411,6 +425,7 @@ class _Writer:
             added=counts["added"],
             replaced=counts["replaced"],
             unchanged=counts["unchanged"] + counts["repeated"],
+            deleted=counts["deleted"],
             rejected=counts["rejected"],
             passages=counts["passages"],
             encoded=counts["passages"],

@@ -82,6 +82,7 @@ def document() -> Response:
 
 
 @machine.get("/openapi.json")
+@api.get("/openapi.json")
 def openapi() -> Response:
     """This API, described."""
     return jsonify(description(services().limits))

@@ -4,6 +4,7 @@ asked      a request's fields, checked          live       the index, followed t
 pages      what people see, with view           api        what programs read, with openapi
 problems   every failure's answer               judgments  grades given to hits
 metrics    numbers for Prometheus               services   what the routes share
+access     tokens and origins, with tokens      writing    documents added, with documents_api
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from flask.json.provider import DefaultJSONProvider
 
 from configs.settings import SearchSettings
 from retriever.retriever import Retriever
+from webui.access import Access, allow_origin, preflight
 from webui.api import api, machine
+from webui.api_page import api_page
+from webui.documents_api import documents
 from webui.judgments import Judgments
 from webui.live_index import Live
 from webui.metrics import Metrics
 from webui.pages import pages
 from webui.problems import handle_problems
+from webui.request_log import AccessLog, request_id
 from webui.search_request import Limits
 from webui.services import Services, services
+from webui.writing import Writer, WriteTarget
 
 __all__ = ["create_app"]
 
@@ -49,12 +55,20 @@ def create_app(
     judgments: Judgments | None = None,
     hosts: Collection[str] = (),
     refresh_interval: float = 1.0,
+    *,
+    access: Access | None = None,
+    write_to: WriteTarget | None = None,
+    origins: Collection[str] = (),
+    access_log: AccessLog | None = None,
 ) -> Flask:
     """The page and API over an open retriever.
 
     `judgments` (opened) turns judge mode on. `hosts` are the names the page may be asked for by; empty:
-    any. `refresh_interval` is how often, in seconds, a newer commit of the index is looked for.
+    any. `refresh_interval` is how often, in seconds, a newer commit of the index is looked for. `access`
+    None: no token is needed. `write_to` lets programs write there, which needs `access`. `origins` are
+    those whose pages may call the API from a browser.
     """
+    assert access is not None or write_to is None, "writing needs tokens"
     settings = settings or SearchSettings()
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -65,20 +79,31 @@ def create_app(
     metrics = Metrics()
     live = Live(retriever, lambda: metrics.count("tandem_refresh_failures_total"), refresh_interval)
     limits = Limits(k=settings.k, mode=settings.mode, max_query=settings.max_query)
-    app.extensions["tandem"] = Services(live, limits, metrics, judgments)
+    writer = None if write_to is None else Writer(write_to, live)
+    app.extensions["tandem"] = Services(live, limits, metrics, judgments, writer)
     app.register_blueprint(pages)
     app.register_blueprint(api)
     app.register_blueprint(machine)
+    app.register_blueprint(documents)
+    app.register_blueprint(api_page)
     handle_problems(app)
     _static(app)
 
     @app.before_request
-    def begin() -> None:
+    def begin() -> Response | None:
         g.began = time.perf_counter()
+        if request.blueprint == "documents":
+            most = MAX_BODY if write_to is None else write_to.settings.serve.max_body << 20
+            request.max_content_length = most
         if hosts and _hostname(request.host) not in hosts:
             abort(400, _foreign_host(request.host))
+        if (answer := preflight(origins)) is not None:
+            return answer
+        if access is not None:
+            access.check()
         if request.endpoint not in ("static", "machine.healthz"):
             services().live.refresh()
+        return None
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -86,9 +111,14 @@ def create_app(
             response.headers.setdefault(name, value)
         if request.endpoint != "static":
             response.headers.setdefault("Cache-Control", "private, no-cache")
+        response.headers["X-Request-ID"] = request_id()
+        allow_origin(response, origins)
         endpoint = request.endpoint or "none"
         metrics.count("tandem_requests_total", endpoint=endpoint, status=str(response.status_code))
-        metrics.time(endpoint, time.perf_counter() - g.began)
+        seconds = time.perf_counter() - g.began
+        metrics.time(endpoint, seconds)
+        if access_log is not None:
+            access_log.write(response, seconds)
         return response
 
     return app

@@ -9,12 +9,12 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from configs.errors import TandemError
-from indexer.schema import Collection, Document, Fielded, FieldKind, Hit, SignalName, Where
+from indexer.schema import Collection, Document, Encoder, Fielded, FieldKind, Hit, SignalName, Where
 from indexer.text import languages
 from retriever.hits import missing_signals
 from retriever.retriever import Retriever
@@ -109,6 +109,17 @@ class Live:
         if not self._refreshing.acquire(blocking=False):
             return
         try:
+            self._move()
+        finally:
+            self._refreshing.release()
+
+    def follow(self) -> None:
+        """Move to the newest commit now: one was just made, or it is about to be asked what there is."""
+        with self._refreshing:
+            self._move()
+
+    def _move(self) -> None:
+        try:
             if self._retriever.refresh():
                 log.info("moved to generation %d", self.facts().generation)
         except (TandemError, OSError) as error:
@@ -116,7 +127,15 @@ class Live:
             self._on_failure()
         finally:
             self._refreshed = self._clock()
-            self._refreshing.release()
+
+    def encoder(self) -> Encoder:
+        """What turns texts into the vectors of this index."""
+        return self._retriever.collection.encoder
+
+    def missing(self, ids: Sequence[str]) -> list[str]:
+        """Those of these document ids that the index has not."""
+        found = self._retriever.collection.passages(ids)
+        return [id_ for id_ in ids if id_ not in found]
 
     def is_aligned(self) -> bool:
         """Whether words of a hit are matched with those of the query across languages."""

@@ -20,6 +20,7 @@ HELP = {
     "tandem_searches_total": "Searches answered, by mode.",
     "tandem_searches_without_hits_total": "Searches that found nothing, by mode.",
     "tandem_refresh_failures_total": "Times the newest commit of the index could not be opened.",
+    "tandem_writes_total": "Requests to add or delete documents that were taken.",
     "tandem_judgments_total": "Grades written in judge mode.",
 }
 SECONDS = "tandem_request_seconds"

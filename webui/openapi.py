@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
+from webui.openapi_parts import (
+    INTEGER,
+    NUMBER,
+    READING,
+    STATUS,
+    TEXT,
+    Json,
+    content_of,
+    errors,
+    list_of,
+    responses,
+    schema_object,
+)
+from webui.openapi_writing import writing_paths, writing_schemas
 from webui.search_request import MODES, Limits
 
 __all__ = ["description"]
 
-Json = dict[str, Any]
-
-TEXT: Json = {"type": "string"}
-INTEGER: Json = {"type": "integer"}
-NUMBER: Json = {"type": "number"}
-STATUS: Json = {"type": "string", "description": "One word."}
+TOKENS = ("401", "429")
 
 
 def description(limits: Limits) -> Json:
@@ -33,64 +41,80 @@ def description(limits: Limits) -> Json:
                 "get": {
                     "operationId": "search",
                     "summary": "Search",
+                    "security": READING,
                     "parameters": [
                         {"name": name, "in": "query", "required": name == "q", "schema": schema}
                         for name, schema in fields.items()
                     ],
-                    "responses": _responses("Found", "Hits, best first."),
+                    "responses": responses("Found", "Hits, best first.", *TOKENS),
                 },
                 "post": {
                     "operationId": "searchJson",
                     "summary": "Search, with the fields as a JSON object (for long queries)",
-                    "requestBody": {"required": True, "content": _content("Asked")},
-                    "responses": _responses("Found", "Hits, best first.", "400", "413"),
+                    "security": READING,
+                    "requestBody": {"required": True, "content": content_of("Asked")},
+                    "responses": responses("Found", "Hits, best first.", "413", *TOKENS),
                 },
             },
             "/api/v1/info": {
                 "get": {
                     "operationId": "info",
                     "summary": "What the index holds, and the limits of a request",
-                    "responses": _responses("Info", "The index as it is now."),
+                    "security": READING,
+                    "responses": responses("Info", "The index as it is now.", *TOKENS),
                 }
             },
             "/api/v1/document": {
                 "get": {
                     "operationId": "document",
                     "summary": "One document, whole",
+                    "security": READING,
                     "parameters": [
                         {"name": "id", "in": "query", "required": True, "schema": TEXT},
                     ],
-                    "responses": _responses("Document", "The document.", "404"),
+                    "responses": responses("Document", "The document.", "404", *TOKENS),
                 }
             },
             "/healthz": {
                 "get": {
                     "operationId": "healthz",
                     "summary": "Is the process alive?",
-                    "responses": _responses("Health", "It is."),
+                    "responses": responses("Health", "It is."),
                 }
             },
             "/readyz": {
                 "get": {
                     "operationId": "readyz",
                     "summary": "Are searches answered?",
-                    "responses": _responses("Ready", "They are."),
+                    "responses": responses("Ready", "They are."),
                 }
             },
             "/metrics": {
                 "get": {
                     "operationId": "metrics",
                     "summary": "Counters and latencies for Prometheus",
+                    "security": READING,
                     "responses": {
                         "200": {
                             "description": "Prometheus's text format 0.0.4.",
                             "content": {"text/plain": {"schema": TEXT}},
-                        }
+                        },
+                        **errors(*TOKENS),
                     },
                 }
             },
+            **writing_paths(),
         },
-        "components": {"schemas": _schemas(fields)},
+        "components": {
+            "schemas": {**_schemas(fields), **writing_schemas()},
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of `tandem token add`, where the server was started with --tokens.",
+                }
+            },
+        },
     }
 
 
@@ -149,7 +173,7 @@ def _fields(limits: Limits) -> dict[str, Json]:
 
 
 def _schemas(fields: dict[str, Json]) -> Json:
-    part = _object(
+    part = schema_object(
         score={**NUMBER, "description": "The side's own: cosine, or BM25."},
         rank={
             "type": ["integer", "null"],
@@ -157,7 +181,7 @@ def _schemas(fields: dict[str, Json]) -> Json:
         },
         share={**NUMBER, "description": "Its part of the hit's score."},
     )
-    hit = _object(
+    hit = schema_object(
         rank=INTEGER,
         id=TEXT,
         title=TEXT,
@@ -166,8 +190,10 @@ def _schemas(fields: dict[str, Json]) -> Json:
         language=TEXT,
         score=NUMBER,
         fields={"type": "object", "additionalProperties": TEXT},
-        snippet=_list(_object(text=TEXT, marked={"type": "boolean"}, near={"type": "boolean"})),
-        passage=_object(number=INTEGER, start=INTEGER, end=INTEGER),
+        snippet=list_of(
+            schema_object(text=TEXT, marked={"type": "boolean"}, near={"type": "boolean"})
+        ),
+        passage=schema_object(number=INTEGER, start=INTEGER, end=INTEGER),
     )
     hit["properties"]["parts"] = {
         "description": "By signal: dense, lexical, alignment; only when explain was asked for.",
@@ -178,29 +204,31 @@ def _schemas(fields: dict[str, Json]) -> Json:
         "description": "The word of the hit that is nearest to each word of the query; only when explain was asked "
         "for. start and end are characters of the passage, or -1 for a word of the title; similarity is 1 for the "
         "same word.",
-        **_list(_object(word=TEXT, answer=TEXT, start=INTEGER, end=INTEGER, similarity=NUMBER)),
+        **list_of(
+            schema_object(word=TEXT, answer=TEXT, start=INTEGER, end=INTEGER, similarity=NUMBER)
+        ),
     }
-    found = _object(
+    found = schema_object(
         query=TEXT,
         searched={**TEXT, "description": "The query, or with a word that no text has put right."},
         mode=TEXT,
         k=INTEGER,
         offset=INTEGER,
-        langs=_list(TEXT),
+        langs=list_of(TEXT),
         where=TEXT,
         sort=TEXT,
         generation=INTEGER,
         seconds=NUMBER,
         next_offset={"type": ["integer", "null"], "description": "Of the next page, if any."},
-        failed={**_list(TEXT), "description": "Signals that could not answer, if any."},
-        hits=_list({"$ref": "#/components/schemas/Hit"}),
+        failed={**list_of(TEXT), "description": "Signals that could not answer, if any."},
+        hits=list_of({"$ref": "#/components/schemas/Hit"}),
     )
     found["properties"]["facets"] = {
         "description": "By field, how many of the best hits have each value; only when facet was asked for.",
         "type": "object",
         "additionalProperties": {"type": "object", "additionalProperties": INTEGER},
     }
-    language = _object(code=TEXT, name=TEXT, documents=INTEGER)
+    language = schema_object(code=TEXT, name=TEXT, documents=INTEGER)
     return {
         "Asked": {
             "type": "object",
@@ -210,16 +238,18 @@ def _schemas(fields: dict[str, Json]) -> Json:
         },
         "Found": found,
         "Hit": hit,
-        "Info": _object(
+        "Info": schema_object(
             generation=INTEGER,
             documents=INTEGER,
             passages=INTEGER,
             encoder=TEXT,
-            languages=_list(language),
-            fields=_list(_object(name=TEXT, kind={**TEXT, "enum": ["keyword", "number", "date"]})),
-            limits=_object(k=INTEGER, query=INTEGER, reach=INTEGER),
+            languages=list_of(language),
+            fields=list_of(
+                schema_object(name=TEXT, kind={**TEXT, "enum": ["keyword", "number", "date"]})
+            ),
+            limits=schema_object(k=INTEGER, query=INTEGER, reach=INTEGER),
         ),
-        "Document": _object(
+        "Document": schema_object(
             id=TEXT,
             title=TEXT,
             text=TEXT,
@@ -228,44 +258,16 @@ def _schemas(fields: dict[str, Json]) -> Json:
             language=TEXT,
             fields={"type": "object", "additionalProperties": TEXT},
         ),
-        "Health": _object(status=STATUS),
-        "Ready": _object(status=STATUS, generation=INTEGER),
-        "Error": _object(
-            error=_object(
-                code={**TEXT, "description": "For programs; it does not change."},
-                message={**TEXT, "description": "For people."},
-                problems=_list(_object(code=TEXT, field=TEXT, message=TEXT)),
-            )
+        "Health": schema_object(status=STATUS),
+        "Ready": schema_object(status=STATUS, generation=INTEGER),
+        "Error": schema_object(error={"$ref": "#/components/schemas/ErrorDetail"}),
+        "ErrorDetail": schema_object(
+            code={**TEXT, "description": "For programs; it does not change."},
+            message={**TEXT, "description": "For people."},
+            problems=list_of(schema_object(code=TEXT, field=TEXT, message=TEXT)),
+            request_id={**TEXT, "description": "As in X-Request-ID, and in the server's log."},
         ),
     }
-
-
-def _object(**properties: Json) -> Json:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _content(schema: str) -> Json:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-
-
-ERRORS = {
-    "400": "The request cannot be answered as it stands; problems lists all that is wrong.",
-    "404": "There is no such thing.",
-    "413": "The request is too large.",
-    "500": "A defect of Tandem; the message names it for whoever reads the log.",
-    "503": "The index or its service is away; try again later.",
-}
-
-
-def _responses(schema: str, meaning: str, *errors: str) -> Json:
-    found: Json = {"200": {"description": meaning, "content": _content(schema)}}
-    for status in sorted({*errors, "400", "500", "503"}):
-        found[status] = {"description": ERRORS[status], "content": _content("Error")}
-    return found
 
 
 def _version() -> str:

@@ -33,8 +33,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def listen(app: Flask, host: str, port: int, threads: int) -> tuple[Any, str]:
-    """A waitress server that already accepts connections, and its URL. Raises ConfigError."""
+def listen(app: Flask, host: str, port: int, threads: int, max_body: int = 16) -> tuple[Any, str]:
+    """A waitress server that already accepts connections, and its URL. `max_body` in MiB. Raises ConfigError."""
     from waitress import create_server
 
     sockets = _sockets(host, port)
@@ -44,6 +44,8 @@ def listen(app: Flask, host: str, port: int, threads: int) -> tuple[Any, str]:
         threads=threads,
         ident=None,
         max_request_header_size=MAX_HEADER,
+        # the application refuses what is too large with a reason; this is for what is far too large
+        max_request_body_size=(max_body + 16) << 20,
         clear_untrusted_proxy_headers=True,
     )
     return server, _url(host, int(sockets[0].getsockname()[1]))

@@ -12,6 +12,7 @@ from webui.judgments import Judgments
 from webui.live_index import Live
 from webui.metrics import Metrics
 from webui.search_request import Limits
+from webui.writing import Writer
 
 __all__ = ["Services", "services", "services_of"]
 
@@ -22,6 +23,8 @@ class Services:
     limits: Limits
     metrics: Metrics
     judgments: Judgments | None
+    writer: Writer | None = None
+    """Only where programs may write."""
     token: str = field(default_factory=token_urlsafe)
     """In every form that changes something: another site cannot read it, so it cannot send it."""
 

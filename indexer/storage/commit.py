@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import IndexFolderError
+from configs.errors import IndexFolderError, IndexLocked
 from indexer.storage.manifest import MANIFEST, FileEntry, Manifest, checksum
 
 __all__ = ["commit", "file_hash", "locked", "mark_deleted", "reached", "sweep"]
@@ -77,7 +77,7 @@ def locked(path: Path, purpose: str) -> Iterator[None]:
             who = f"process {owner['pid']} of {owner['user']} on {owner['host']} ({owner['purpose']}, since {owner['since']})"
         except (OSError, ValueError, KeyError):
             who = "another process"
-        raise IndexFolderError(f"{path}: being written by {who}; wait for it, or end it") from None
+        raise IndexLocked(f"{path}: being written by {who}; wait for it, or end it") from None
     except (
         OSError,
         RuntimeError,
