@@ -22,6 +22,7 @@ from .settings import (
     LexicalSettings,
     PassageSettings,
     SearchSettings,
+    ServeSettings,
     Settings,
     parse,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "RetromaeSettings",
     "RunSettings",
     "SearchSettings",
+    "ServeSettings",
     "Settings",
     "StaticSettings",
     "StudentSettings",

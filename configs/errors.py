@@ -18,6 +18,7 @@ __all__ = [
     "ConfigError",
     "DocumentError",
     "IndexFolderError",
+    "IndexLocked",
     "MissingExtra",
     "TandemError",
     "pip_line",
