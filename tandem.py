@@ -12,9 +12,11 @@ called. A command's line of help stands here, so that `tandem --help` imports no
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -153,6 +155,16 @@ def tandem() -> None:
     """Tandem: search a collection in many languages, by words and by meaning."""
 
 
+def nearest_command(error: click.UsageError) -> str:
+    """The command that is nearest to one that there is not; empty where none is near."""
+    group = error.ctx.command if error.ctx is not None else None
+    found = re.search(r"No such command '(.+)'", error.message)
+    if found is None or error.ctx is None or not isinstance(group, click.Group):
+        return ""
+    near = difflib.get_close_matches(found[1], group.list_commands(error.ctx), 1)
+    return near[0] if near else ""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a TandemError ends it with one line on stderr and exit code 1."""
     try:
@@ -160,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             args=None if arguments is None else list(arguments),
             prog_name="tandem",
             standalone_mode=False,
+            color=False if os.environ.get("NO_COLOR") else None,
         )
         if isinstance(code, int) and code:  # a command called ctx.exit(code)
             sys.exit(code)
@@ -168,6 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except click.ClickException as error:
         error.show()
+        if isinstance(error, click.UsageError) and (near := nearest_command(error)):
+            click.echo(f"Did you mean {near}?", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)

@@ -24,7 +24,7 @@ from configs.errors import BackendError
 from configs.settings import ElasticsearchSettings
 from indexer.cluster_alignment import ClusterAlignment, ClusterTokens
 from indexer.elastic.address import name_in
-from indexer.elastic.conditions import filters_of
+from indexer.elastic.conditions import filters_of, wording_candidates
 from indexer.elastic.connection import Cluster, connect, explained, refusal
 from indexer.elastic.mapping import Note, differences, language_field, note_in
 from indexer.elastic.requests import (
@@ -46,6 +46,7 @@ from indexer.schema import (
     Bounds,
     Candidates,
     CollectionFacts,
+    Contains,
     Document,
     Encoder,
     FieldKind,
@@ -64,6 +65,9 @@ from indexer.search.lexical import bound
 from indexer.search.query import prepared
 from indexer.storage.columns import is_hashed
 from indexer.text import languages
+from indexer.text.analysis import unspaced
+from indexer.text.conditions import contained
+from indexer.text.wording import holds, needed_terms, words_of
 from indexer.written_encoder import mismatch, reopened, same_space
 
 __all__ = ["ClusterIndex", "note_of", "resolved"]
@@ -71,6 +75,8 @@ __all__ = ["ClusterIndex", "note_of", "resolved"]
 log = logging.getLogger(__name__)
 
 _PAGE = 1_000  # entries read at a time
+_READ = 200  # documents read at a time, to look for a wording
+_NAMED = 60_000  # documents that a filter may name; Elasticsearch allows 65,536
 _SEARCHES = 64  # in one request
 _REMEMBERED = 100_000  # words of languages whose frequencies are kept
 _SEEN = 100_000  # passages whose documents and languages are kept
@@ -261,8 +267,11 @@ class ClusterIndex:
 
     # -- searching -----------------------------------------------------------------------------
 
-    def queries(self, texts: Sequence[str]) -> list[Query]:
-        """The texts prepared, as for a folder; the first vector that is needed encodes them all at once."""
+    def queries(self, texts: Sequence[str], literal: bool = False) -> list[Query]:
+        """The texts prepared, as for a folder; the first vector that is needed encodes them all at once.
+
+        No word is put right in a cluster, so that `literal` changes nothing.
+        """
         return [
             *prepared(
                 texts,
@@ -289,7 +298,9 @@ class ClusterIndex:
         counting = None
         if len(signals) > 1:  # fusion will ask for the bounds
             counting = self._waiting.submit(self._frequencies_for, queries)
-        found = self._candidates(queries, size, signals, where)
+        found = self._candidates(
+            queries, size, signals, filters_of(where, self.fields, self._holding(where))
+        )
         merged = [_merged(lists) for lists in found]
         bodies: list[dict[str, Any] | None] = []
         for query, keys, lists in zip(queries, merged, found, strict=True):
@@ -380,12 +391,12 @@ class ClusterIndex:
         queries: Sequence[Query],
         size: int,
         signals: Sequence[SignalName],
-        where: Where | None,
+        filters: Sequence[Mapping[str, Any]],
     ) -> list[dict[SignalName, Candidates]]:
         """What each signal found for each query; a signal that failed is not there."""
         bodies: list[dict[str, Any] | None] = []
         for query in queries:
-            bodies += [self._searching(query, name, size, where) for name in signals]
+            bodies += [self._searching(query, name, size, filters) for name in signals]
         answers = iter(self._search(bodies, _preferences(queries, signals)))
         asked = iter(bodies)
         found = []
@@ -400,11 +411,51 @@ class ClusterIndex:
             found.append(lists)
         return found
 
+    def _holding(self, where: Where | None) -> dict[Contains, list[str]]:
+        """The documents that hold each wording of a filter: candidates by their words, and of these by their text."""
+        wordings = (
+            [] if where is None else [w for part in where.conditions() for w in contained(part)]
+        )
+        found: dict[Contains, list[str]] = {}
+        for wording in dict.fromkeys(wordings):
+            phrase = words_of(wording.text)
+            langs = list(self.facts.languages)
+            fields = [f"words.{language_field(lang)}" for lang in langs]
+            ids = self._documents_with(
+                wording_candidates(needed_terms(phrase, langs), fields), wording
+            )
+            if len(phrase) > 1 or wording.title or unspaced(phrase[0]):
+                kept = []
+                for start in range(0, len(ids), _READ):
+                    documents = self.documents(ids[start : start + _READ])
+                    kept += [id_ for id_, one in documents.items() if holds(one, wording, phrase)]
+                ids = kept
+            found[wording] = ids
+        return found
+
+    def _documents_with(self, query: Mapping[str, Any], wording: Contains) -> list[str]:
+        """The ids of the documents of all passages that a query finds. BackendError beyond what a filter can name."""
+        ids: dict[str, None] = {}
+        body: dict[str, Any] = {
+            "query": query, "size": LARGEST, "sort": [{"key": "asc"}], "track_total_hits": False,
+            "stored_fields": "_none_", "docvalue_fields": ["document"],
+        }  # fmt: skip
+        while True:
+            hits = self.answer(body)["hits"]["hits"]
+            ids |= dict.fromkeys(hit["fields"]["document"][0] for hit in hits)
+            if len(ids) > _NAMED:
+                raise BackendError(
+                    f"more than {_NAMED:,} documents hold {wording.text!r}, too many for a filter in Elasticsearch; "
+                    "choose a rarer word, or search it as text"
+                )
+            if len(hits) < LARGEST:
+                return list(ids)
+            body["search_after"] = hits[-1]["sort"]
+
     def _searching(
-        self, query: Query, name: SignalName, size: int, where: Where | None
+        self, query: Query, name: SignalName, size: int, filters: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any] | None:
         """One signal's search; None where there is nothing to look for."""
-        filters = filters_of(where, self.fields)
         if name == "dense":
             vector = query.vector
             return (

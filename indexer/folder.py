@@ -69,6 +69,7 @@ from indexer.storage.store import Store
 from indexer.text import field_values, languages
 from indexer.text.analysis import ANALYSIS, analyse
 from indexer.text.passages import passage_texts
+from indexer.text.wording import needed_terms, words_of
 from indexer.threads import faiss
 from indexer.written_encoder import mismatch, reopened, same_space
 
@@ -172,7 +173,13 @@ class IndexFolder:
         try:
             store = open_store(path, manifest)
             kinds = functools.cache(lambda: field_kinds(manifest, store))
-            filters = RowFilters(store, kinds)
+            filters = RowFilters(
+                store,
+                kinds,
+                lambda wording: lexical.holding(
+                    needed_terms(words_of(wording.text), list(manifest.languages))
+                ),
+            )
             dense = DenseIndex.open(
                 store,
                 manifest.dense_index.factory,
@@ -243,10 +250,10 @@ class IndexFolder:
 
     # -- searching -----------------------------------------------------------------------------
 
-    def queries(self, texts: Sequence[str]) -> list[Query]:
+    def queries(self, texts: Sequence[str], literal: bool = False) -> list[Query]:
         """The texts prepared; the first vector that is needed encodes them all at once."""
         langs, weight = list(self.manifest.languages), self.manifest.lexical.word_weight
-        held = self.lexical if isinstance(self.lexical, LexicalIndex) else None
+        held = self.lexical if isinstance(self.lexical, LexicalIndex) and not literal else None
         return [*prepared(texts, self.encoder, langs, weight, self._word_weights, held)]
 
     def check_where(self, where: Where | None) -> None:
@@ -430,7 +437,9 @@ def note_on_words(path: Path, manifest: Manifest) -> str:
     return ""
 
 
-def _open_lexical(path: Path, manifest: Manifest, store: Store, filters: RowFilters) -> Index:
+def _open_lexical(
+    path: Path, manifest: Manifest, store: Store, filters: RowFilters
+) -> LexicalIndex | RankBM25Index:
     if manifest.lexical.backend == "tantivy":
         return LexicalIndex.open(path / manifest.lexical_folder, filters)
 

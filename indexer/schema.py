@@ -23,6 +23,7 @@ __all__ = [
     "CollectionFacts",
     "Compare",
     "Condition",
+    "Contains",
     "Counted",
     "Document",
     "Encoder",
@@ -144,6 +145,15 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class Contains:
+    """Words that stand in a row in the title or the text of a document; case and accents do not count."""
+
+    text: str
+    title: bool = False
+    """In the title alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """Every part holds."""
 
@@ -164,7 +174,7 @@ class Not:
     part: Condition
 
 
-Condition = Compare | AllOf | AnyOf | Not
+Condition = Compare | Contains | AllOf | AnyOf | Not
 """What `indexer.text.conditions.parse_condition` makes of `date>=1880 and newspaper=Zeit`."""
 
 
@@ -379,8 +389,11 @@ class Collection(Protocol):
 
     # -- searching ---------------------------------------------------------------------------------
 
-    def queries(self, texts: Sequence[str]) -> list[Query]:
-        """The texts prepared; what one model call can do for all of them is done for all at once."""
+    def queries(self, texts: Sequence[str], literal: bool = False) -> list[Query]:
+        """The texts prepared; what one model call can do for all of them is done for all at once.
+
+        `literal`: no word is put right, also where the index does not hold it.
+        """
         ...
 
     def check_where(self, where: Where | None) -> None:

@@ -16,6 +16,7 @@ from configs.options import config_options, index_option, json_option
 if TYPE_CHECKING:
     from indexer.schema import Hit, Mode
     from indexer.text.topics import Topic
+    from retriever.hits import Hits
 
 __all__ = ["analyze", "search"]
 
@@ -31,7 +32,7 @@ _BATCH = 256  # queries of a file that are encoded together
 )
 @click.argument("query", required=False)
 @index_option
-@click.option("-k", "k", type=int, help="Hits wanted.  [default: 10]")
+@click.option("-k", "k", type=click.IntRange(min=1), help="Hits wanted.  [default: 10]")
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "dense", "lexical"]),
@@ -82,6 +83,11 @@ _BATCH = 256  # queries of a file that are encoded together
     is_flag=True,
     help="Show each signal's score, rank and share, and the word of the hit that answers each word.",
 )
+@click.option(
+    "--literal",
+    is_flag=True,
+    help="Take all of QUERY as text, and put no word right.",
+)
 @json_option
 @config_options
 def search(
@@ -96,11 +102,15 @@ def search(
     facets: tuple[str, ...],
     queries: str | None,
     explain: bool,
+    literal: bool,
     as_json: bool,
     config: str | None,
     changes: tuple[str, ...],
 ) -> None:
     """Search an index, in any language, for documents in every language.
+
+    QUERY may hold phrases, exclusions, languages, titles and fields: '"great fire" -docks lang:cs title:požár'. What
+    only looks like that is text, and so are the queries of a file.
 
     With --json each hit is a line of JSON; for many queries the line also names its query.
     """
@@ -129,18 +139,30 @@ def search(
     if note := index.retriever.collection.facts.note:
         click.echo(note, err=True)
     if query is not None:
+        read = index.retriever.parsed(query, where, literal)
+        try:
+            index.retriever.check(read.text, mode, read.where)
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from error
         started = time.perf_counter()
-        hits = index.search(query, k, mode, where, sort=sort)
+        hits = index.search(query, k, mode, where, sort=sort, literal=literal)
         seconds = time.perf_counter() - started
         counts = index.facets(query, *facets, mode=mode, where=where) if facets else {}
         if as_json:
             for hit in hits:
-                click.echo(json.dumps(record(hit, query, explain), ensure_ascii=False))
+                line = record(hit, query, explain, hits.is_close(hit))
+                click.echo(json.dumps(line, ensure_ascii=False))
             if facets:
                 click.echo(json.dumps({"query": query, "facets": counts}, ensure_ascii=False))
             return
-        if hits.searched != query:
-            click.echo(printable(f"Showing results for: {hits.searched}"), err=True)
+        if hits.syntax:
+            click.echo(
+                printable(f"Read as syntax: {'  '.join(hits.syntax)} (--literal: as text)"),
+                err=True,
+            )
+        if hits.corrected:
+            note = f"Showing results for: {hits.searched} (--literal: as typed)"
+            click.echo(printable(note), err=True)
         _print(hits, hits.searched, explain)
         for name, values in counts.items():
             most = ", ".join(f"{value} {n}" for value, n in list(values.items())[:_VALUES])
@@ -203,7 +225,7 @@ def _batches(source: str) -> Iterator[list[Topic]]:
         yield batch
 
 
-def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
+def _print(hits: Hits, query: str, explain: bool) -> None:
     from retriever.fields import shown as shown_fields
     from retriever.hits import printable
     from retriever.snippets import Mark, snippet
@@ -211,6 +233,8 @@ def _print(hits: Sequence[Hit], query: str, explain: bool) -> None:
 
     if not hits:
         click.echo("Nothing found.")
+    elif not any(map(hits.is_close, hits)):
+        click.echo("Nothing close was found. Nearest:")
     for hit in hits:
         document = hit.document
         title = printable(document.title) or document.id

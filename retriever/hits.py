@@ -36,13 +36,34 @@ def missing_signals(hits: Sequence[Hit], mode: Mode) -> list[SignalName]:
 class Hits(Sequence[Hit]):
     """The hits of `query`, best first. A slice of them is Hits too.
 
-    `searched` is what was searched: the query, or with a word that the index does not hold put right.
+    `text` is the query without its `syntax`, the phrases, exclusions and fields that were read in it; `searched` is
+    the text, or with a word that the index does not hold put right. Hits that score below `floor` are nothing close.
     """
 
-    def __init__(self, query: str, hits: Sequence[Hit], searched: str = "") -> None:
+    def __init__(
+        self,
+        query: str,
+        hits: Sequence[Hit],
+        searched: str = "",
+        text: str = "",
+        syntax: Sequence[str] = (),
+        floor: float = 0.0,
+    ) -> None:
         self.query = query
-        self.searched = searched or query
+        self.text = text or query
+        self.searched = searched or self.text
+        self.syntax = tuple(syntax)
+        self.floor = floor
         self._hits = tuple(hits)
+
+    @property
+    def corrected(self) -> bool:
+        """Whether a word of the query was put right."""
+        return self.searched != self.text
+
+    def is_close(self, hit: Hit) -> bool:
+        """Whether a hit is an answer, or merely the nearest there is."""
+        return hit.score >= self.floor
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -50,7 +71,9 @@ class Hits(Sequence[Hit]):
     def __getitem__(self, index: slice) -> Hits: ...
     def __getitem__(self, index: int | slice) -> Hit | Hits:
         if isinstance(index, slice):
-            return Hits(self.query, self._hits[index], self.searched)
+            return Hits(
+                self.query, self._hits[index], self.searched, self.text, self.syntax, self.floor
+            )
         return self._hits[index]
 
     def __len__(self) -> int:
@@ -66,7 +89,7 @@ class Hits(Sequence[Hit]):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """A flat dictionary for each hit, for JSON or a data frame; the same as `tandem search --json`."""
-        return [record(hit, self.query) for hit in self._hits]
+        return [record(hit, self.query, close=self.is_close(hit)) for hit in self._hits]
 
     def __repr__(self) -> str:
         """A hit a line: rank, score, language, title or the beginning of the passage, id."""
@@ -86,14 +109,15 @@ class Hits(Sequence[Hit]):
         return f"<table><caption>{escape(self.searched)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def record(hit: Hit, query: str, explain: bool = False) -> dict[str, Any]:
-    """A hit for programs. `explain`: with the word of the hit that answers each word of the query."""
+def record(hit: Hit, query: str, explain: bool = False, close: bool = True) -> dict[str, Any]:
+    """A hit for programs. `explain`: with the word of the hit that answers each word of the query; `close`: see `Hits`."""
     document = hit.document
     found: dict[str, Any] = {
         "query": query,
         "rank": hit.rank,
         "id": document.id,
         "score": round(hit.score, 6),
+        "close": close,
         "lang": document.lang,
         "title": document.title,
         "url": document.url,

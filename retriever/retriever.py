@@ -40,6 +40,7 @@ from indexer.text import languages
 from retriever import fusion
 from retriever.fields import check_field, counted, sorted_hits
 from retriever.learned_fusion import Probability, features, learned, weights_of
+from retriever.query_language import ParsedQuery, parse_query
 
 __all__ = ["Retriever"]
 
@@ -93,6 +94,17 @@ class Retriever:
 
     # -- searching -----------------------------------------------------------------------------
 
+    def parsed(self, query: str, where: Where | None = None, literal: bool = False) -> ParsedQuery:
+        """A query as a person typed it, its phrases, exclusions and fields read into the filter `where`.
+
+        `literal`, and a query longer than the limit: all of it is text.
+        """
+        if literal or len(query) > self.settings.max_query:
+            return ParsedQuery(query, query, where)
+        collection = self._collection
+        langs = [lang for lang in collection.facts.languages if lang]
+        return parse_query(query, where, kinds=_kinds(collection), langs=langs)
+
     def search(
         self,
         query: str,
@@ -101,19 +113,20 @@ class Retriever:
         where: Where | None = None,
         offset: int = 0,
         sort: str | None = None,
+        literal: bool = False,
     ) -> list[Hit]:
         """The best `k` documents after the first `offset`, with their passages and parts.
 
-        `sort` names a field: the best `search.pool` documents are then given in its order, descending
+        `query` is text, see `parsed`; `literal`: no word of it is put right. `sort` names a field: the best `search.pool` documents are then given in its order, descending
         after a minus. Raises ConfigError for a query that is empty or too long, for k below 1, an unknown
         mode, language or field.
         """
         end = offset + self._wanted(k, offset)
         collection = self._collection  # a refresh meanwhile does not change it for this search
         if sort is not None:
-            hits = self._window(collection, query, mode, where)
+            hits = self._window(collection, query, mode, where, literal)
             return sorted_hits(hits, sort, _kinds(collection))[offset:end]
-        ranking = self._rankings(collection, [query], end, mode, where)[0]
+        ranking = self._rankings(collection, [query], end, mode, where, literal)[0]
         return _hits(collection, ranking, offset, end)
 
     def facets(
@@ -134,10 +147,16 @@ class Retriever:
         return {name: counted(documents, name) for name in names}
 
     def _window(
-        self, collection: Collection, query: str, mode: Mode | None, where: Where | None
+        self,
+        collection: Collection,
+        query: str,
+        mode: Mode | None,
+        where: Where | None,
+        literal: bool = False,
     ) -> list[Hit]:
         """The best `search.pool` documents: what is sorted and counted does not depend on the page."""
-        ranking = self._rankings(collection, [query], self.settings.pool, mode, where)[0]
+        size = self.settings.pool
+        ranking = self._rankings(collection, [query], size, mode, where, literal)[0]
         return _hits(collection, ranking, 0, self.settings.pool)
 
     def search_many(
@@ -191,6 +210,13 @@ class Retriever:
         starts = np.cumsum([0, *map(len, groups)])[:-1]
         return np.maximum.reduceat(scores, starts)
 
+    def floor(self, mode: Mode | None = None) -> float:
+        """The score below which a hit is no answer; 0 where scores are no probabilities."""
+        settings = self.settings
+        fitted = weights_of(settings.fusion.weights, self._collection.facts.encoder) is not None
+        learned_one = settings.fusion.method == "learned" and fitted
+        return settings.floor if (mode or settings.mode) == "hybrid" and learned_one else 0.0
+
     def searched(self, query: str) -> str:
         """What is searched for this query: itself, or with a word that the index does not hold put right."""
         return self._collection.queries([query])[0].searched
@@ -235,12 +261,13 @@ class Retriever:
         wanted: int,
         mode: Mode | None,
         where: Where | None,
+        literal: bool = False,
     ) -> list[_Ranking]:
         """The documents found for each query: `wanted` or more where there are so many."""
         chosen: Mode = "hybrid"
         for text in texts:
             chosen = self._checked(text, mode, where)
-        queries = collection.queries(texts)
+        queries = collection.queries(texts, literal)
         size = self.settings.pool
         while size < wanted:  # doubled, so that neighbouring pages mostly come from one pool
             size *= 2

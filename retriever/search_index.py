@@ -118,8 +118,12 @@ class SearchIndex:
         where: Filter | None = None,
         offset: int = 0,
         sort: str | None = None,
+        literal: bool = False,
     ) -> Hits:
         """The best `k` documents after the first `offset`; `k` None: the setting, 10.
+
+        `query` may hold phrases, exclusions and fields: `"great fire" -docks lang:cs title:požár`; `literal` takes
+        all of it as text, and puts no word right.
 
         `mode` is "hybrid", "dense" or "lexical"; None: the setting. `where` keeps documents for which a
         condition holds, `"date>=1880 and newspaper=Zeit"`, or of these languages and field values,
@@ -127,8 +131,10 @@ class SearchIndex:
         search.pool) are given in its order, descending after a minus: `"-date"`.
         Raises ConfigError for a query without a word, an unknown mode, language or field.
         """
-        hits = self.retriever.search(query, k, mode, _where(where), offset, sort)
-        return Hits(query, hits, self.retriever.searched(query))
+        parsed = self.retriever.parsed(query, _where(where), literal)
+        hits = self.retriever.search(parsed.text, k, mode, parsed.where, offset, sort, literal)
+        searched = parsed.text if literal else self.retriever.searched(parsed.text)
+        return Hits(query, hits, searched, parsed.text, parsed.syntax, self.retriever.floor(mode))
 
     def facets(
         self,
@@ -138,7 +144,8 @@ class SearchIndex:
         where: Filter | None = None,
     ) -> dict[str, dict[str, int]]:
         """For each of these fields how many of the best 100 documents (search.pool) have each value."""
-        return self.retriever.facets(query, names, mode, _where(where))
+        parsed = self.retriever.parsed(query, _where(where))
+        return self.retriever.facets(parsed.text, names, mode, parsed.where)
 
     @property
     def fields(self) -> dict[str, FieldKind]:
@@ -153,7 +160,7 @@ class SearchIndex:
         mode: Mode | None = None,
         where: Filter | None = None,
     ) -> list[Hits]:
-        """`search` for each query; the encoder sees all of them at once."""
+        """`search` for each query, taken as text; the encoder sees all of them at once."""
         texts = list(queries)
         found = self.retriever.search_many(texts, k, mode, _where(where))
         return [

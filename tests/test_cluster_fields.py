@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.settings import ElasticsearchSettings
+from configs.settings import ElasticsearchSettings, SearchSettings
 from indexer.build import build_index
 from indexer.cluster import ClusterIndex
 from indexer.cluster_build import add_to_cluster, build_in_cluster
@@ -18,6 +18,7 @@ from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Where
 from indexer.text.conditions import parse_condition
+from retriever.retriever import Retriever
 
 FIELDS: list[dict[str, str]] = [
     {"price": "3", "date": "1880-05-01", "tag": '["red", "a b"]'},
@@ -36,6 +37,15 @@ CONDITIONS = [
     '"odd name"="="', "lang=cs", "not lang=cs and price>0", "price>=0 and (tag=red or tag=green)",
     "not (price<3 or tag=blue)", "date>=1880-05-01 and date<1880-06-02",
 ]  # fmt: skip
+
+WORDINGS = [
+    Document("a", "The great fire burned the old town and its docks.", "Disaster", "", "en"),
+    Document("b", "A great many people saw the fire in the harbour.", "Great fire", "", "en"),
+    Document("c", "The harbour has ships and docks.", "Ships", "", "en"),
+    Document("d", "Velký požár zničil přístav.", "Požár", "", "cs"),
+    Document("e", "東京大学の歴史と大火。", "大学", "", "ja"),
+    Document("f", "The harbour is quiet. " * 80 + "Only the great fire was seen.", "", "", "en"),
+]
 
 
 def documents() -> list[Document]:
@@ -130,3 +140,31 @@ def test_keys_of_numbers_are_in_the_order_of_the_numbers() -> None:
     assert ordered_terms({"n": "-0"}) == ordered_terms({"n": "0"})
     assert ordered_terms({"n": "red"}) == []
     assert len(ordered_terms({"n": "1880"})) == 2  # a number, and a year
+
+
+def test_phrases_exclusions_and_titles_mean_what_they_do_in_a_folder(
+    cluster: ClusterIndex, settings: ElasticsearchSettings, elasticsearch_name: str, tmp_path: Path
+) -> None:
+    build_in_cluster(
+        f"es://{elasticsearch_name}", WORDINGS, HashEncoder(), settings=settings, overwrite=True
+    )
+    opened = ClusterIndex.open(f"es://{elasticsearch_name}", HashEncoder(), settings)
+    build_index(tmp_path / "ix", WORDINGS, HashEncoder())
+    folder = IndexFolder.open(tmp_path / "ix", HashEncoder())
+    for query in (
+        'harbour "great fire"',
+        "harbour -docks",
+        'sea -"great fire"',
+        "title:fire",
+        '"東京大学" x',
+    ):
+        found = []
+        for collection in (opened, folder):
+            retriever = Retriever(collection, SearchSettings(mode="dense"))
+            parsed = retriever.parsed(query)
+            assert parsed.syntax
+            ranking = retriever.rank([parsed.text], 20, None, parsed.where)[0]
+            found.append(sorted(id_ for id_, _ in ranking))
+        assert found[0] == found[1], query
+        assert 0 < len(found[0]) < len(WORDINGS)
+    opened.close()

@@ -19,7 +19,7 @@ from configs.settings import DenseSettings, LexicalSettings
 from indexer.build import add_documents, build_index, compact, delete_documents
 from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
-from indexer.schema import AllOf, AnyOf, Compare, Condition, Document, Not, Where
+from indexer.schema import AllOf, AnyOf, Compare, Condition, Contains, Document, Not, Where
 from indexer.storage.columns import values_of
 from indexer.storage.manifest import checksum, read_manifest
 from indexer.text.conditions import parse_condition
@@ -224,6 +224,8 @@ def reference(condition: Condition, document: Document) -> bool:
             return any(reference(part, document) for part in parts)
         case Not(part):
             return not reference(part, document)
+        case Contains():
+            raise AssertionError("no wording here")
         case Compare(name, op, value):
             holds: dict[str, Callable[[float, float], bool]] = {
                 "=": lambda a, b: a == b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,

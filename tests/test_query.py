@@ -159,8 +159,8 @@ class Lettered:
     def close(self) -> None:
         self.folder.close()
 
-    def queries(self, texts: Sequence[str]) -> list[Query]:
-        return self.folder.queries(texts)
+    def queries(self, texts: Sequence[str], literal: bool = False) -> list[Query]:
+        return self.folder.queries(texts, literal)
 
     def check_where(self, where: Where | None) -> None:
         self.folder.check_where(where)

@@ -132,7 +132,9 @@ def _found(asked: Asked, found: Found) -> dict[str, Any]:
     more = found.more and after < services().limits.reach
     answer: dict[str, Any] = {
         "query": asked.query,
-        "searched": found.searched or asked.query,
+        "searched": found.searched,
+        "corrected": found.corrected,
+        "syntax": list(found.syntax),
         "mode": asked.mode,
         "k": asked.k,
         "offset": asked.offset,
@@ -143,14 +145,14 @@ def _found(asked: Asked, found: Found) -> dict[str, Any]:
         "seconds": round(found.seconds, 6),
         "next_offset": after if more else None,
         "failed": list(found.failed),
-        "hits": [_hit(hit, asked, found.searched or asked.query) for hit in found.hits],
+        "hits": [_hit(hit, asked, found) for hit in found.hits],
     }
     if asked.facets:
         answer["facets"] = {name: dict(counts) for name, counts in found.facets.items()}
     return answer
 
 
-def _hit(hit: Hit, asked: Asked, searched: str) -> dict[str, Any]:
+def _hit(hit: Hit, asked: Asked, found: Found) -> dict[str, Any]:
     document, passage = hit.document, hit.passage
     result = {
         "rank": hit.rank,
@@ -160,10 +162,11 @@ def _hit(hit: Hit, asked: Asked, searched: str) -> dict[str, Any]:
         "lang": document.lang,
         "language": languages.name(document.lang),
         "score": hit.score,
+        "close": hit.score >= found.floor,
         "fields": dict(document.fields),
         "snippet": [
             {"text": text, "marked": mark == Mark.EXACT, "near": mark == Mark.NEAR}
-            for text, mark in snippet(hit, searched)
+            for text, mark in snippet(hit, found.searched)
         ],
         "passage": {"number": passage.number, "start": passage.start, "end": passage.end},
     }
@@ -180,6 +183,6 @@ def _hit(hit: Hit, asked: Asked, searched: str) -> dict[str, Any]:
                 "end": answer.end,
                 "similarity": round(answer.similarity, 4),
             }
-            for answer in hit_answers(hit, asked.query)
+            for answer in hit_answers(hit, found.searched)
         ]
     return result

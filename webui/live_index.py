@@ -65,7 +65,18 @@ class Found:
     """Signals that could not answer; the hits are the others' alone."""
     facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     searched: str = ""
-    """What was searched, where it is not the query itself: a word of it put right."""
+    """What was searched: the query without its syntax, perhaps with a word put right."""
+    corrected: bool = False
+    """Whether a word was put right."""
+    syntax: tuple[str, ...] = ()
+    """The phrases, exclusions and fields of the query."""
+    floor: float = 0.0
+    """Score below which a hit is no answer."""
+
+    @property
+    def close(self) -> int:
+        """How many of the hits are answers."""
+        return sum(hit.score >= self.floor for hit in self.hits)
 
 
 def _fields(collection: Collection) -> tuple[FieldFacts, ...]:
@@ -164,20 +175,22 @@ class Live:
     def search(self, asked: Asked) -> Found:
         """One page of hits. Raises what the retriever raises."""
         start = time.perf_counter()
-        where = Where(langs=frozenset(asked.langs), condition=asked.condition) or None
+        given = Where(langs=frozenset(asked.langs), condition=asked.condition) or None
+        parsed = self._retriever.parsed(asked.query, given, asked.literal)
+        where = parsed.where
         hits = self._retriever.search(
-            asked.query, k=asked.k + 1, mode=asked.mode, where=where, offset=asked.offset,
-            sort=asked.sort or None,
+            parsed.text, k=asked.k + 1, mode=asked.mode, where=where, offset=asked.offset,
+            sort=asked.sort or None, literal=asked.literal,
         )  # fmt: skip
         failed = tuple(missing_signals(hits, asked.mode))
         facets: Mapping[str, Mapping[str, int]] = {}
         if asked.facets:
-            facets = self._retriever.facets(asked.query, asked.facets, asked.mode, where)
+            facets = self._retriever.facets(parsed.text, asked.facets, asked.mode, where)
         seconds = time.perf_counter() - start
-        searched = self._retriever.searched(asked.query)
+        searched = parsed.text if asked.literal else self._retriever.searched(parsed.text)
         return Found(
-            hits[: asked.k], len(hits) > asked.k, seconds, failed, facets,
-            searched if searched != asked.query else "",
+            hits[: asked.k], len(hits) > asked.k, seconds, failed, facets, searched,
+            searched != parsed.text, parsed.syntax, self._retriever.floor(asked.mode),
         )  # fmt: skip
 
     def document(self, document_id: str) -> Document | None:

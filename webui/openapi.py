@@ -124,7 +124,8 @@ def _fields(limits: Limits) -> dict[str, Json]:
             "type": "string",
             "minLength": 1,
             "maxLength": limits.max_query,
-            "description": "The query, in any language.",
+            "description": 'The query, in any language. "great fire" -docks lang:cs title:požár are a phrase, an exclusion, a '
+            "language and a title; what only looks like that is text.",
         },
         "mode": {"type": "string", "enum": list(MODES), "default": limits.mode},
         "k": {
@@ -169,6 +170,11 @@ def _fields(limits: Limits) -> dict[str, Json]:
             "default": False,
             "description": "Add to each hit what each side contributed.",
         },
+        "literal": {
+            "type": "boolean",
+            "default": False,
+            "description": "Take all of q as text, and put no word right.",
+        },
     }
 
 
@@ -189,6 +195,10 @@ def _schemas(fields: dict[str, Json]) -> Json:
         lang=TEXT,
         language=TEXT,
         score=NUMBER,
+        close={
+            "type": "boolean",
+            "description": "An answer; false: merely the nearest there is (search.floor).",
+        },
         fields={"type": "object", "additionalProperties": TEXT},
         snippet=list_of(
             schema_object(text=TEXT, marked={"type": "boolean"}, near={"type": "boolean"})
@@ -210,7 +220,12 @@ def _schemas(fields: dict[str, Json]) -> Json:
     }
     found = schema_object(
         query=TEXT,
-        searched={**TEXT, "description": "The query, or with a word that no text has put right."},
+        searched={
+            **TEXT,
+            "description": "The query without its syntax, or with a word that no text has put right.",
+        },
+        corrected={"type": "boolean", "description": "Whether a word was put right."},
+        syntax={**list_of(TEXT), "description": "What of the query was read as syntax."},
         mode=TEXT,
         k=INTEGER,
         offset=INTEGER,

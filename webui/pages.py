@@ -119,7 +119,7 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
         hits = [
             hit_view(
                 hit,
-                found.searched or asked.query,
+                found.searched,
                 grades.grade(asked.query, hit.document.id) if grades else None,
             )
             for hit in found.hits

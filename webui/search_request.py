@@ -22,7 +22,7 @@ from indexer.text.conditions import parse_condition
 
 __all__ = ["FIELDS", "MODES", "Asked", "Limits", "Problem", "Refused", "from_query_string", "read"]
 
-Field = Literal["q", "mode", "k", "offset", "lang", "where", "sort", "facet", "explain"]
+Field = Literal["q", "mode", "k", "offset", "lang", "where", "sort", "facet", "explain", "literal"]
 
 MODES: dict[Mode, str] = {
     "hybrid": "Words and meaning",
@@ -30,7 +30,7 @@ MODES: dict[Mode, str] = {
     "lexical": "Words",
 }
 FIELDS: tuple[Field, ...] = (
-    "q", "mode", "k", "offset", "lang", "where", "sort", "facet", "explain",
+    "q", "mode", "k", "offset", "lang", "where", "sort", "facet", "explain", "literal",
 )  # fmt: skip
 WHOLE = re.compile(r"-?\d{1,11}")
 REPORTED = 10  # values of one kind that a message names; a request may hold a hundred thousand
@@ -81,6 +81,8 @@ class Asked:
     sort: str = ""
     facets: tuple[str, ...] = ()
     """Fields whose values are counted."""
+    literal: bool = False
+    """The whole query is text, and no word of it is put right."""
 
 
 def from_query_string(args: MultiDict[str, str]) -> dict[str, object]:
@@ -96,8 +98,9 @@ def from_query_string(args: MultiDict[str, str]) -> dict[str, object]:
             values.pop(name, None)
         elif WHOLE.fullmatch(text):
             values[name] = int(text)
-    if "explain" in args:
-        values["explain"] = FLAGS.get(args["explain"].lower(), args["explain"])
+    for name in ("explain", "literal"):
+        if name in args:
+            values[name] = FLAGS.get(args[name].lower(), args[name])
     for name in ("mode", "where", "sort"):
         if not args.get(name):
             values.pop(name, None)
@@ -147,14 +150,16 @@ def read(
         if named(name, kinds) is None:
             message = f"No document has a field {shown(name)}; {nearest_field(name[:100], kinds)}."
             problems.append(Problem(f"{field}_unknown", field, message))
-    explain = values.get("explain", False)
-    if not isinstance(explain, bool):
-        problems.append(Problem("explain_invalid", "explain", "explain must be true or false."))
+    flags = {name: values.get(name, False) for name in ("explain", "literal")}
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            message = f"{name} must be true or false."
+            problems.append(Problem(f"{name}_invalid", name, message))
     if problems:
         raise Refused(problems)
     return Asked(
-        query, mode, min(k, limits.reach - offset), offset, langs, explain is True,
-        str(where), condition, str(sort), tuple(dict.fromkeys(facets[:REPORTED])),
+        query, mode, min(k, limits.reach - offset), offset, langs, flags["explain"] is True,
+        str(where), condition, str(sort), tuple(dict.fromkeys(facets[:REPORTED])), flags["literal"] is True,
     )  # fmt: skip
 
 

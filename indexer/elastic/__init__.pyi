@@ -1,7 +1,7 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from .address import is_address, name_in
 from .bulk import Entry, deletion, entry, write
-from .conditions import equal_terms, filters_of, ordered_terms
+from .conditions import equal_terms, filters_of, ordered_terms, wording_candidates
 from .connection import Cluster, connect, explained, refusal
 from .mapping import Note, body, differences, language_field, meta, note_in, with_languages
 from .requests import (
@@ -53,5 +53,6 @@ __all__ = [
     "tokens_in",
     "vectors_in",
     "with_languages",
+    "wording_candidates",
     "write",
 ]

@@ -12,11 +12,11 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from indexer.schema import AllOf, AnyOf, Compare, Condition, FieldKind, Not, Where
+from indexer.schema import AllOf, AnyOf, Compare, Condition, Contains, FieldKind, Not, Where
 from indexer.storage.columns import stored, values_of
 from indexer.text import field_values
 
-__all__ = ["equal_terms", "filters_of", "ordered_terms"]
+__all__ = ["equal_terms", "filters_of", "ordered_terms", "wording_candidates"]
 
 _NUMBER, _DATE = "n", "d"
 _BETWEEN = "\0"  # no name holds it
@@ -60,29 +60,52 @@ def _key(number: float) -> str:
     return f"{bits ^ (0xFFFFFFFFFFFFFFFF if bits >> 63 else 1 << 63):016x}"
 
 
-def filters_of(where: Where | None, kinds: Mapping[str, FieldKind]) -> list[dict[str, Any]]:
-    """What must hold of a passage, as Elasticsearch takes it. `kinds`: of the index's fields."""
+Documents = Mapping[Contains, Sequence[str]]
+"""Wording -> the ids of the documents that hold it."""
+
+
+def filters_of(
+    where: Where | None, kinds: Mapping[str, FieldKind], holding: Documents | None = None
+) -> list[dict[str, Any]]:
+    """What must hold of a passage, as Elasticsearch takes it. `kinds`: of the index's fields; `holding`: the documents
+    of every wording in `where`.
+    """
     if where is None:
         return []
     langs = [{"terms": {"lang": sorted(where.langs)}}] if where.langs else []
-    return [*langs, *(_filter(condition, kinds) for condition in where.conditions())]
+    return [*langs, *(_filter(one, kinds, holding or {}) for one in where.conditions())]
 
 
-def _filter(condition: Condition, kinds: Mapping[str, FieldKind]) -> dict[str, Any]:
+def wording_candidates(groups: Sequence[Sequence[str]], fields: Sequence[str]) -> dict[str, Any]:
+    """Passages that hold one term of each group in one of these fields."""
+    must = [
+        {"bool": {"should": [{"terms": {field: list(group)}} for field in fields]}}
+        for group in groups
+    ]
+    return {"bool": {"filter": must}}
+
+
+def _filter(
+    condition: Condition, kinds: Mapping[str, FieldKind], holding: Documents
+) -> dict[str, Any]:
     match condition:
+        case Contains():
+            return {"terms": {"document": list(holding[condition])}}
         case Compare():
             folded = {name.casefold(): kind for name, kind in kinds.items()}
             return _compared(condition, folded.get(condition.field.casefold(), "keyword"))
         case Not(part):
-            return {"bool": {"must_not": [_filter(part, kinds)]}}
+            return {"bool": {"must_not": [_filter(part, kinds, holding)]}}
         case AllOf(parts):
-            return {"bool": {"filter": _all(parts, kinds)}}
+            return {"bool": {"filter": _all(parts, kinds, holding)}}
         case AnyOf(parts):
-            return {"bool": {"should": _all(parts, kinds), "minimum_should_match": 1}}
+            return {"bool": {"should": _all(parts, kinds, holding), "minimum_should_match": 1}}
 
 
-def _all(parts: Sequence[Condition], kinds: Mapping[str, FieldKind]) -> list[dict[str, Any]]:
-    return [_filter(part, kinds) for part in parts]
+def _all(
+    parts: Sequence[Condition], kinds: Mapping[str, FieldKind], holding: Documents
+) -> list[dict[str, Any]]:
+    return [_filter(part, kinds, holding) for part in parts]
 
 
 def _compared(compare: Compare, kind: FieldKind) -> dict[str, Any]:

@@ -72,6 +72,14 @@ class RankBM25Index:
         order = np.lexsort((rows, -scores))[:k]
         return Candidates(rows[order], scores[order])
 
+    def holding(self, groups: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+        """The rows of all passages whose words as written hold one term of each group."""
+        model = self._streams["words"]
+        held = [] if model is None else model.doc_freqs
+        found = [any(term in words for term in group) for words in held for group in groups]
+        marks = np.array(found, np.bool_).reshape(len(held), len(groups)).all(axis=1)
+        return self._rows[marks]
+
     def search_many(
         self, queries: Sequence[Query], k: int, where: Where | None = None
     ) -> list[Candidates]:

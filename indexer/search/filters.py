@@ -11,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ConfigError
-from indexer.schema import AllOf, AnyOf, Compare, Condition, FieldKind, Not, Where
+from indexer.schema import AllOf, AnyOf, Compare, Condition, Contains, FieldKind, Not, Where
 from indexer.storage.columns import Column, stored
 from indexer.storage.manifest import FieldEntry
 from indexer.storage.store import Store
 from indexer.text import field_values, languages
+from indexer.text.analysis import unspaced
 from indexer.text.conditions import comparisons
+from indexer.text.wording import holds, words_of
 
 __all__ = ["Allowed", "RowFilters", "check_condition", "kinds_of", "named", "nearest_field"]
 
 _REMEMBERED = 64  # filters whose rows are kept
+_READ = 500  # documents read at a time
 
 Marks = NDArray[np.bool_]
 
@@ -41,8 +44,15 @@ class Allowed:
 class RowFilters:
     """Filters of one commit. `kinds` gives the kinds of its fields, when one is first compared."""
 
-    def __init__(self, store: Store, kinds: Callable[[], Mapping[str, FieldKind]] = dict) -> None:
+    def __init__(
+        self,
+        store: Store,
+        kinds: Callable[[], Mapping[str, FieldKind]] = dict,
+        holding: Callable[[Contains], NDArray[np.int64]] | None = None,
+    ) -> None:
+        """`holding` gives the rows of passages that may hold a wording, and of every document that does at least one."""
         self._store = store
+        self._holding = holding
         self._kinds = kinds
         self._lock = threading.Lock()
         self._known: dict[object, Allowed | None] = {}
@@ -78,12 +88,29 @@ class RowFilters:
         match condition:
             case Compare():
                 return self._compared(condition)
+            case Contains():
+                return self._contains(condition)
             case Not(part):
                 return ~self._passes(part)
             case AllOf(parts):
                 return np.asarray(np.all([self._passes(part) for part in parts], axis=0))
             case AnyOf(parts):
                 return np.asarray(np.any([self._passes(part) for part in parts], axis=0))
+
+    def _contains(self, wording: Contains) -> Marks:
+        """Candidates by the words alone, and of these the documents in whose text they stand in a row."""
+        assert self._holding is not None, "wordings are found by an index of words"
+        phrase = words_of(wording.text)
+        numbers = np.unique(self._store.passages["document"][self._holding(wording)])
+        documents = np.zeros(int(self._store.document_bases[-1]), np.bool_)
+        if len(phrase) == 1 and not wording.title and not unspaced(phrase[0]):
+            documents[numbers] = True
+            return self._store.rows_of(documents)
+        for start in range(0, len(numbers), _READ):
+            some = numbers[start : start + _READ].tolist()
+            for number, document in self._store.documents(some).items():
+                documents[number] = holds(document, wording, phrase)
+        return self._store.rows_of(documents)
 
     def _measured(self, name: str, column: Column, kind: FieldKind) -> NDArray[np.float64]:
         """The numbers that a column's values are compared by; kept, since there may be a million of them."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
 from indexer.schema import Bounds, Candidates, Counted, Keys, Query, Scores, Term, Where
@@ -232,6 +233,14 @@ class LexicalIndex:
         """Words as written that begin so, with the passages that hold each, most first."""
         with _damage():
             return list(self._searcher.terms_with_prefix("words", prefix))
+
+    def holding(self, groups: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+        """The rows of all passages whose words as written hold one term of each group."""
+        if not self._searcher.num_docs:
+            return np.zeros(0, np.int64)
+        must = self._tantivy.Occur.Must
+        every = self._tantivy.Query.boolean_query([(must, self._any("words", g)) for g in groups])
+        return np.array([row for _, row in self._run(every, self._searcher.num_docs)], np.int64)
 
     def _query(self, terms: Sequence[Term]) -> Any:
         build = self._tantivy.Query

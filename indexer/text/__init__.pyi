@@ -20,7 +20,7 @@ from .analysis import (
     word_terms,
 )
 from .compression import SUFFIXES, UNREADABLE, open_file, open_text, strip_suffix
-from .conditions import comparisons, parse_condition
+from .conditions import comparisons, contained, parse_condition
 from .folders import Listing
 from .passages import passage_texts, split
 from .records import Columns, OwnFields, check_document, document_of
@@ -37,6 +37,7 @@ from .sources import (
 from .spelling import TURKIC, lower, normalise, visible
 from .topics import Topic, read_topics
 from .word_cache import ALONE, INSIDE, LONGEST, Cut, Pieces, Rows, cut, kinds, portions
+from .wording import contains, holds, needed_terms, words_of
 
 __all__ = [
     "ALONE",
@@ -67,6 +68,8 @@ __all__ = [
     "analysed",
     "check_document",
     "comparisons",
+    "contained",
+    "contains",
     "count_bytes",
     "counted_terms",
     "cut",
@@ -74,9 +77,11 @@ __all__ = [
     "field_values",
     "file_of",
     "fold",
+    "holds",
     "kinds",
     "languages",
     "lower",
+    "needed_terms",
     "normalise",
     "open_file",
     "open_text",
@@ -98,4 +103,5 @@ __all__ = [
     "weighted_terms",
     "word_matches",
     "word_terms",
+    "words_of",
 ]

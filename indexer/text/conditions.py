@@ -13,9 +13,9 @@ import re
 from typing import Literal, cast
 
 from configs.errors import ConfigError
-from indexer.schema import AllOf, AnyOf, Compare, Condition, Not
+from indexer.schema import AllOf, AnyOf, Compare, Condition, Contains, Not
 
-__all__ = ["comparisons", "parse_condition"]
+__all__ = ["comparisons", "contained", "parse_condition"]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<op>!=|<=|>=|==|=|<|>|≤|≥|≠)|(?P<sign>[(),])|\"(?P<double>(?:[^\"\\]|\\.)*)\"|"
@@ -42,10 +42,25 @@ def comparisons(condition: Condition) -> list[Compare]:
     match condition:
         case Compare():
             return [condition]
+        case Contains():
+            return []
         case Not(part):
             return comparisons(part)
         case AllOf(parts) | AnyOf(parts):
             return [compare for part in parts for compare in comparisons(part)]
+
+
+def contained(condition: Condition) -> list[Contains]:
+    """Every wording that a condition asks for."""
+    match condition:
+        case Contains():
+            return [condition]
+        case Compare():
+            return []
+        case Not(part):
+            return contained(part)
+        case AllOf(parts) | AnyOf(parts):
+            return [wording for part in parts for wording in contained(part)]
 
 
 class _Parser:
