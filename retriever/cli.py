@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import time
@@ -140,10 +141,8 @@ def search(
         click.echo(note, err=True)
     if query is not None:
         read = index.retriever.parsed(query, where, literal)
-        try:
+        with _called_wrongly():
             index.retriever.check(read.text, mode, read.where)
-        except ConfigError as error:
-            raise click.UsageError(str(error)) from error
         started = time.perf_counter()
         hits = index.search(query, k, mode, where, sort=sort, literal=literal)
         seconds = time.perf_counter() - started
@@ -195,6 +194,15 @@ def search(
         noun = "query" if refused == 1 else "queries"
         click.echo(f"Error: {refused:,} {noun} passed over; the others are searched", err=True)
         click.get_current_context().exit(1)
+
+
+@contextlib.contextmanager
+def _called_wrongly() -> Iterator[None]:
+    """An argument that cannot be right ends the command with exit code 2, as one that click finds."""
+    try:
+        yield
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _json_line(hit: Hit, name: str, query: str) -> str:
@@ -287,7 +295,8 @@ def analyze(text: str, lang: str | None, as_json: bool) -> None:
     from indexer.text.analysis import analyse, tokens
 
     if lang is not None:
-        languages.check([lang])
+        with _called_wrongly():
+            languages.check([lang])
     code = lang if lang is not None else languages.detect([text])[0]
     chances = languages.distribution(text)
     likely = sorted(chances.items(), key=lambda pair: -pair[1])[:3]

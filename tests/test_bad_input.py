@@ -202,7 +202,7 @@ def test_a_target_that_may_not_be_written(run: Command, tmp_path: Path) -> None:
 def test_a_query_that_cannot_be_searched(
     run: Command, index: Path, query: str, problem: str
 ) -> None:
-    refused(run("search", "-i", index, "--", query), problem)
+    refused(run("search", "-i", index, "--", query), problem, code=2)
 
 
 def test_stop_words_are_searched(run: Command, index: Path) -> None:
@@ -212,15 +212,17 @@ def test_stop_words_are_searched(run: Command, index: Path) -> None:
 
 
 def test_k(run: Command, index: Path) -> None:
-    refused(run("search", "hospital", "-i", index, "-k", 0), "k must be at least 1, not 0")
+    refused(run("search", "hospital", "-i", index, "-k", 0), "0 is not in the range x>=1", code=2)
     ended = run("search", "hospital", "-i", index, "-k", 10**12, "--json")
     assert ended.code == 0
     assert len(ended.out.splitlines()) == 2
 
 
 def test_an_unknown_language(run: Command, index: Path) -> None:
-    refused(run("search", "x", "-i", index, "--lang", "czech"), "'czech'", "did you mean cs?")
-    refused(run("analyze", "x", "--lang", "xx"), "'xx'", "ISO 639-1")
+    refused(
+        run("search", "x", "-i", index, "--lang", "czech"), "'czech'", "did you mean cs?", code=2
+    )
+    refused(run("analyze", "x", "--lang", "xx"), "'xx'", "ISO 639-1", code=2)
 
 
 def test_an_unknown_setting(run: Command, index: Path) -> None:

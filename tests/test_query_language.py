@@ -11,7 +11,7 @@ from commands import runner
 import tandem
 from configs.settings import LexicalSettings, SearchSettings
 from indexer.build import add_documents, build_index, delete_documents
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.opening import HashEncoder, open_encoder
 from indexer.schema import (
     AllOf,
     AnyOf,
@@ -211,6 +211,25 @@ def test_a_call_that_is_wrong_ends_with_2(
     ended = runner(capsys)(*call, "-i", place)
     assert ended.code == 2, ended.err
     assert ended.err
+
+
+def test_below_the_floor_hits_are_the_nearest_and_no_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_index(tmp_path / "ix", DOCUMENTS, open_encoder("fast"))
+    index = tandem.open(tmp_path / "ix")
+    assert index.search("great fire")[0].score > 0.15
+    close = index.search("the great fire burned the town")
+    assert close.is_close(close[0])
+    far = index.search("quantum chromodynamics lattice")
+    assert not any(map(far.is_close, far))
+    assert far.to_dicts()[0]["close"] is False
+    dense = index.search("quantum chromodynamics lattice", mode="dense")
+    assert dense.floor == 0.0  # a cosine is no probability
+    off = tandem.open(tmp_path / "ix", settings={"search": {"floor": 0.0}})
+    assert all(map(off.search("quantum chromodynamics lattice").is_close, far))
+    ended = runner(capsys)("search", "quantum chromodynamics lattice", "-i", tmp_path / "ix")
+    assert ended.out.startswith("Nothing close was found. Nearest:\n  1. ")
 
 
 def test_a_mistyped_command_is_answered_with_the_nearest(
