@@ -105,3 +105,16 @@ def test_edits_are_the_same_both_ways_and_end_early(one: str, other: str, most: 
     assert whole == edits(other, one, 99)
     assert (edits(one, other, most) <= most) == (whole <= most)
     assert (whole == 0) == (one == other)
+
+
+def test_a_word_of_the_language_that_no_text_has_is_no_mistake(tmp_path: Path) -> None:
+    texts = ["Vynález změnil svět.", "A direct product of two groups.", "Das Original steht hier."]
+    documents = [
+        Document(f"d{n}", text, lang=lang)
+        for n, (text, lang) in enumerate(zip(texts, ("cs", "en", "de"), strict=True))
+    ]
+    build_index(tmp_path / "i", documents, HashEncoder(64))
+    opened = Retriever(IndexFolder.open(tmp_path / "i", HashEncoder(64)))
+    for query in ("kdo vynalezl dynamit", "direction", "production", "originell"):
+        assert opened.searched(query) == query
+    assert opened.searched("vynallez") == "vynalez"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from indexer.text.analysis import unspaced, word_matches, word_terms
+from indexer.text.lemmas import is_known
 
 __all__ = ["Vocabulary", "corrected", "edits"]
 
@@ -56,7 +57,8 @@ def _unknown(word: str, langs: Sequence[str], frequency: Callable[[str, str], in
             return False
         if any(frequency("stems", term) for term in stems.split()):
             return False
-    return True
+    # a word of the language that no text has is no mistake: "vynalezl" is not a mistyped "vynález"
+    return not any(is_known(word.lower(), lang) for lang in langs)
 
 
 def _nearest(word: str, vocabulary: Vocabulary) -> str | None:

@@ -22,6 +22,7 @@ from .analysis import (
 from .compression import SUFFIXES, UNREADABLE, open_file, open_text, strip_suffix
 from .conditions import comparisons, contained, parse_condition
 from .folders import Listing
+from .lemmas import is_known
 from .passages import passage_texts, split
 from .records import Columns, OwnFields, check_document, document_of
 from .rejects import OnReject, Reject, RejectLog, file_of
@@ -78,6 +79,7 @@ __all__ = [
     "file_of",
     "fold",
     "holds",
+    "is_known",
     "kinds",
     "languages",
     "lower",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from indexer.disk_cache import derived
 from indexer.text.spelling import letters, one_spelling
 
-__all__ = ["DICTIONARIES", "lemmas"]
+__all__ = ["DICTIONARIES", "is_known", "lemmas"]
 
 # Language to dictionary, for those where it finds more than it confuses; see `docs/languages.md`.
 DICTIONARIES = {
@@ -42,6 +42,12 @@ def lemmas(words: Sequence[str], lang: str) -> list[str]:
     if table is None:
         return [""] * len(words)
     return table.find(words)
+
+
+def is_known(word: str, lang: str) -> bool:
+    """Whether a word, in small letters, stands in the dictionary of a language, as a form or as a lemma."""
+    table = _table(lang)
+    return table is not None and table.holds(one_spelling(letters(word)))
 
 
 class _Table:
@@ -74,6 +80,10 @@ class _Table:
         place = bisect.bisect_left(self._forms, value)
         known = place < len(self._forms) and self._forms[place] == value
         return self._lemma(place) if known else ""
+
+    def holds(self, word: str) -> bool:
+        """Whether a word is a form, or the lemma of one."""
+        return bool(self._one(word)) or f"\n{word}\n".encode() in b"\n" + self._text.tobytes()
 
     def _lemma(self, place: int) -> str:
         start = int(self._which[place])
