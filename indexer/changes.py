@@ -23,7 +23,7 @@ from indexer.encoders.opening import choose_encoder, named_encoder, open_encoder
 from indexer.incoming import Progress
 from indexer.schema import Document, Encoder
 from indexer.storage.manifest import read_manifest
-from indexer.sync import SyncReport, sync_folder
+from indexer.sync import SyncReport, sync_folder, sync_with
 from indexer.text.records import Columns, OwnFields, document_of
 from indexer.text.rejects import OnReject, Reject, RejectLog
 from indexer.text.sources import ReadNotes, ReadOptions, count_bytes, read_documents
@@ -223,7 +223,7 @@ class Synced:
 
 
 class FolderSync:
-    """Keeps an index folder in step with a folder of files: each `run` follows what has changed there."""
+    """Keeps an index in step with a folder of files: each `run` follows what has changed there."""
 
     def __init__(
         self,
@@ -244,41 +244,56 @@ class FolderSync:
         notes = ReadNotes()
         rejects = RejectLog(_rejects_file(self._place))
         with _explaining(rejects):
-            report = sync_folder(
-                self._place,
-                self._folder,
-                self._encoder or named_encoder(self._settings.encoder),
-                options=self._read,
-                build=self._build,
-                kinds=self._settings.fields,
-                allow_empty=self._allow_empty,
-                on_reject=rejects,
-                notes=notes,
-                workers=_workers(),
-                device=self._settings.encoder.device,
-            )
+            report = self._synced(rejects, notes)
             rejects.save()
             return Synced(report, notes.lines(), rejects.lines(), rejects.count, rejects.path)
+
+    def _synced(self, rejects: RejectLog, notes: ReadNotes) -> SyncReport:
+        place, settings, device = self._place, self._settings, self._settings.encoder.device
+        encoder = self._encoder or named_encoder(settings.encoder)
+        shared: dict[str, Any] = {
+            "options": self._read,
+            "build": self._build,
+            "allow_empty": self._allow_empty,
+            "on_reject": rejects,
+            "notes": notes,
+        }
+        if is_address(place):
+            from indexer.cluster_sync import ClusterTarget
+
+            cluster, kinds = settings.elasticsearch, settings.fields
+            target = ClusterTarget.open(str(place), cluster, encoder, kinds, _workers(), device)
+            with target.alone():
+                return sync_with(target, self._folder, **shared)
+        return sync_folder(
+            place, self._folder, encoder, kinds=settings.fields, workers=_workers(), device=device,
+            **shared,
+        )  # fmt: skip
 
     def _build(self, documents: Iterable[Document], on_reject: OnReject) -> ChangeReport:
         """The first run makes the index."""
         settings = self._settings
         chosen, documents = _chosen(settings, documents)
         self._encoder = open_encoder(**dataclasses.asdict(chosen))
+        shared: dict[str, Any] = {
+            "model": _kept(chosen.model),
+            "query_prompt": settings.encoder.query_prompt,
+            "passage_prompt": settings.encoder.passage_prompt,
+            "passages": settings.passages,
+            "lexical": settings.lexical,
+            "kinds": settings.fields,
+            "on_reject": on_reject,
+            "workers": _workers(),
+        }
+        if is_address(self._place):
+            from indexer.cluster_build import build_in_cluster
+
+            cluster = settings.elasticsearch
+            address = str(self._place)
+            return build_in_cluster(address, documents, self._encoder, settings=cluster, **shared)
+        device = settings.encoder.device
         return build_index(
-            self._place,
-            documents,
-            self._encoder,
-            model=_kept(chosen.model),
-            query_prompt=settings.encoder.query_prompt,
-            passage_prompt=settings.encoder.passage_prompt,
-            passages=settings.passages,
-            lexical=settings.lexical,
-            dense=settings.dense,
-            kinds=settings.fields,
-            on_reject=on_reject,
-            workers=_workers(),
-            device=settings.encoder.device,
+            self._place, documents, self._encoder, dense=settings.dense, device=device, **shared
         )
 
 

@@ -367,15 +367,15 @@ def sync(
 
     Files are compared by size and time with what the last run saw; only those that changed are read. The
     index is made where there is none. Documents that came into it otherwise are left alone. What cannot be
-    read stands in INDEX/rejects.jsonl, and the exit code is then 1, until it is mended or removed.
+    read stands in INDEX/rejects.jsonl, and the exit code is then 1, until it is mended or removed. For
+    es://NAME that file is NAME.rejects.jsonl in the working directory, and what is remembered of the folder
+    stands on this machine: run sync on the same one.
     """
     from configs.errors import DocumentError, TandemError
     from indexer.changes import FolderSync
 
     if not Path(folder).is_dir():
         raise DocumentError(f"{folder}: no such folder")
-    if is_address(index_path):
-        raise click.UsageError(f"{index_path}: sync is for index folders")
     settings = _loaded(config, changes, encoder)
     runs = FolderSync(index_path, folder, settings, read=read, allow_empty=allow_empty)
     first = True

@@ -48,7 +48,7 @@ from indexer.text.analysis import Analysis
 from indexer.text.rejects import OnReject, Reject
 from indexer.written_encoder import described
 
-__all__ = ["add_to_cluster", "build_in_cluster", "delete_from_cluster"]
+__all__ = ["add_to_cluster", "build_in_cluster", "delete_from_cluster", "held_documents"]
 
 _RETIRED = 3.0  # seconds that a replaced index still answers
 _WRITERS = 3  # batches that are being written at a time
@@ -184,6 +184,11 @@ def delete_from_cluster(
         seconds=time.perf_counter() - start,
         generation=note.generation,
     )
+
+
+def held_documents(cluster: Cluster, name: str, index: str, ids: Sequence[str]) -> set[str]:
+    """Those of these documents that are in the index, as last written."""
+    return set(_known(cluster, name, index, ids))
 
 
 def _erase(cluster: Cluster, name: str, index: str, known: Mapping[str, _Known]) -> None:

@@ -1,6 +1,6 @@
-"""Keeping an index folder in step with a folder of files: new, changed and removed files follow.
+"""Keeping an index in step with a folder of files: new, changed and removed files follow.
 
-`sync.sqlite` in the index folder remembers each file's size and time, the ids it gave and what was set aside.
+`sync.sqlite`, in the index folder or in the user's own state folder, remembers each file's size and time, the ids it gave and what was set aside.
 It is no part of a commit: before one it holds the ids of both states, so that after a kill the next run
 finds what to remove. Documents that came from elsewhere are left alone.
 """
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from configs.errors import DocumentError, IndexFolderError
 from indexer.build import ChangeReport, add_documents
@@ -25,7 +26,7 @@ from indexer.text.folders import Listing
 from indexer.text.rejects import OnReject, Reject, file_of
 from indexer.text.sources import Reader, ReadNotes, ReadOptions, read_file, source_files
 
-__all__ = ["SyncReport", "pending_files", "sync_folder"]
+__all__ = ["SyncReport", "Target", "pending_files", "sync_folder", "sync_with"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -39,6 +40,40 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROW
 """
 
 Stamp = tuple[int, int]  # size in bytes, time of the last change in ns
+_AT_ONCE = 500  # documents remembered together, where they are written while more are read
+
+
+class Target(Protocol):
+    """An index that follows a folder."""
+
+    @property
+    def memory(self) -> Path:
+        """The file that remembers the folder."""
+        ...
+
+    @property
+    def gradual(self) -> bool:
+        """Whether documents are written while more are read, and not in one commit at the end."""
+        ...
+
+    def exists(self) -> bool: ...
+
+    def generation(self) -> str:
+        """Another one after each change. Raises when there is no index."""
+        ...
+
+    def missing(self, ids: Sequence[str]) -> set[str]:
+        """Those of these documents that the index has not."""
+        ...
+
+    def add(
+        self,
+        documents: Iterable[Document],
+        gone: Callable[[], Collection[str]],
+        on_reject: OnReject,
+    ) -> ChangeReport:
+        """Add documents, then delete those that are `gone`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +101,9 @@ class _Plan:
 class _Memory:
     """`sync.sqlite` of an index, for one folder. SQLite's lock lets one run write at a time."""
 
-    def __init__(self, index: Path, folder: str) -> None:
+    def __init__(self, file: Path, folder: str) -> None:
         self.folder = folder
-        self.file = index / "sync.sqlite"
+        self.file = file
         self._database = sqlite3.connect(self.file, isolation_level=None, timeout=0.5)
         try:
             self._database.executescript(_SCHEMA)
@@ -122,8 +157,9 @@ class _Memory:
 
 def pending_files(index: str | Path, folder: str, options: ReadOptions | None = None) -> int:
     """How many files of the folder are new, changed or gone since the last run."""
-    with contextlib.closing(_Memory(Path(index), _resolved(folder))) as memory:
-        plan = _plan(memory, Path(index), folder, options or ReadOptions())
+    target = _FolderTarget(Path(index))
+    with contextlib.closing(_Memory(target.memory, _resolved(folder))) as memory:
+        plan = _plan(memory, target, folder, options or ReadOptions())
     return len(plan.changed) + len(plan.removed)
 
 
@@ -148,42 +184,91 @@ def sync_folder(
     is no longer in the index. `build` makes an index of documents where there is none; without it that is
     an IndexFolderError. Raises DocumentError as `read_documents`.
     """
-    index, options, notes = Path(index), options or ReadOptions(), notes or ReadNotes()
+    target = _FolderTarget(Path(index), encoder, kinds, progress, workers, device)
+    return sync_with(
+        target, folder, options=options, build=build, allow_empty=allow_empty,
+        on_reject=on_reject, notes=notes,
+    )  # fmt: skip
+
+
+def sync_with(
+    target: Target,
+    folder: str,
+    *,
+    options: ReadOptions | None = None,
+    build: Callable[[Iterable[Document], OnReject], ChangeReport] | None = None,
+    allow_empty: bool = False,
+    on_reject: OnReject,
+    notes: ReadNotes | None = None,
+) -> SyncReport:
+    """`sync_folder` for an index of any kind."""
+    options, notes = options or ReadOptions(), notes or ReadNotes()
     source_files(folder, options.ignore, may_be_empty=True)  # a folder that is none is told first
-    if build is None or (index / MANIFEST).exists():
-        read_manifest(index)
+    if build is None or target.exists():
+        target.generation()
         build = None
-    else:
-        index.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(_Memory(index, _resolved(folder))) as memory:
-        plan = _plan(memory, index, folder, options)
+    target.memory.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(_Memory(target.memory, _resolved(folder))) as memory:
+        plan = _plan(memory, target, folder, options)
         if plan.removed and not plan.stamps and not allow_empty:
             raise DocumentError(
                 f"{folder}: holds no file now, but {len(plan.removed):,} were there before; is a drive not "
                 "mounted? To remove their documents: --allow-empty"
             )
-        run = _Run(memory, folder, plan, options, notes, on_reject)
+        run = _Run(memory, folder, plan, options, notes, on_reject, target.gradual)
         commit = None
         if build is not None:
             commit = build(run.documents(), run.reject)
+            if (
+                target.gradual and run.gone()
+            ):  # of a build that was killed, which this one went on with
+                target.add((), run.gone, run.reject)
         elif plan.changed or plan.removed:
-            commit = add_documents(
-                index,
-                run.documents(),
-                encoder,
-                gone=run.gone,
-                kinds=kinds,
-                on_reject=run.reject,
-                progress=progress,
-                workers=workers,
-                device=device,
-            )
+            commit = target.add(run.documents(), run.gone, run.reject)
         run.finish()
-        memory.set_note("generation", str(read_manifest(index).generation))
+        memory.set_note("generation", target.generation())
         memory.set_note(f"options of {memory.folder}", _told(options))
     return SyncReport(
         len(plan.changed), len(plan.removed), len(plan.stamps) - len(plan.changed), commit
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _FolderTarget:
+    """An index folder."""
+
+    index: Path
+    encoder: Encoder | None = None
+    kinds: Mapping[str, FieldKind] | None = None
+    progress: Callable[[int], None] | None = None
+    workers: int = 0
+    device: str = "auto"
+    gradual: bool = False
+
+    @property
+    def memory(self) -> Path:
+        return self.index / "sync.sqlite"
+
+    def exists(self) -> bool:
+        return (self.index / MANIFEST).exists()
+
+    def generation(self) -> str:
+        return str(read_manifest(self.index).generation)
+
+    def missing(self, ids: Sequence[str]) -> set[str]:
+        with contextlib.closing(open_store(self.index, read_manifest(self.index))) as store:
+            return set(ids) - store.find(ids).keys()
+
+    def add(
+        self,
+        documents: Iterable[Document],
+        gone: Callable[[], Collection[str]],
+        on_reject: OnReject,
+    ) -> ChangeReport:
+        return add_documents(
+            self.index, documents, self.encoder, gone=gone, kinds=self.kinds, on_reject=on_reject,
+            progress=self.progress, workers=self.workers, device=self.device,
+        )  # fmt: skip
 
 
 def _resolved(folder: str) -> str:
@@ -194,7 +279,7 @@ def _told(options: ReadOptions) -> str:
     return json.dumps(dataclasses.asdict(options), sort_keys=True)
 
 
-def _plan(memory: _Memory, index: Path, folder: str, options: ReadOptions) -> _Plan:
+def _plan(memory: _Memory, target: Target, folder: str, options: ReadOptions) -> _Plan:
     listing = source_files(folder, options.ignore, may_be_empty=True)
     stamps: dict[str, Stamp] = {}
     for path in listing.files:
@@ -203,7 +288,7 @@ def _plan(memory: _Memory, index: Path, folder: str, options: ReadOptions) -> _P
             stamps[path.relative_to(folder).as_posix()] = (found.st_size, found.st_mtime_ns)
     known = memory.files()
     again = memory.note(f"options of {memory.folder}") not in ("", _told(options))
-    lost = _lost(memory, index, known)
+    lost = _lost(memory, target, known)
     changed = [p for p, stamp in stamps.items() if again or known.get(p) != stamp or p in lost]
     # Ids without a file are those of a run that was killed.
     paths = {path for (path,) in memory("SELECT DISTINCT path FROM ids WHERE folder = ?", memory.folder)}  # fmt: skip
@@ -211,17 +296,15 @@ def _plan(memory: _Memory, index: Path, folder: str, options: ReadOptions) -> _P
     return _Plan(listing, stamps, changed, removed)
 
 
-def _lost(memory: _Memory, index: Path, known: Collection[str]) -> set[str]:
+def _lost(memory: _Memory, target: Target, known: Collection[str]) -> set[str]:
     """Files a document of which is no longer in the index: someone deleted it, or built the index again."""
     if not known:
         return set()
-    manifest = read_manifest(index)
-    if memory.note("generation") == str(manifest.generation):
+    if memory.note("generation") == target.generation():
         return set()
     given = {path: memory.ids(path) for path in known}
-    with contextlib.closing(open_store(index, manifest)) as store:
-        found = store.find(sorted({id_ for ids in given.values() for id_ in ids}))
-    return {path for path, ids in given.items() if any(id_ not in found for id_ in ids)}
+    missing = target.missing(sorted({id_ for ids in given.values() for id_ in ids}))
+    return {path for path, ids in given.items() if not missing.isdisjoint(ids)}
 
 
 class _Run:
@@ -235,8 +318,10 @@ class _Run:
         options: ReadOptions,
         notes: ReadNotes,
         on_reject: OnReject,
+        gradual: bool,
     ) -> None:
         self._memory = memory
+        self._gradual = gradual
         self._folder = folder
         self._plan = plan
         self._on_reject = on_reject
@@ -255,7 +340,8 @@ class _Run:
     def documents(self) -> Iterator[Document]:
         """Documents of changed files; then of files that share an id with one that is gone.
 
-        What was read is remembered before the index makes its commit, and not before it was read whole.
+        What was read is remembered before the index makes its commit; where it is written bit by bit, before
+        each bit is.
         """
         memory, plan = self._memory, self._plan
         memory("BEGIN IMMEDIATE")
@@ -277,6 +363,14 @@ class _Run:
 
     def _file(self, path: str) -> Iterator[Document]:
         """One file's documents, but for those that another file gave and still gives."""
+        documents = self._kept(path)
+        while self._gradual and (some := list(itertools.islice(documents, _AT_ONCE))):
+            self._memory("COMMIT")
+            self._memory("BEGIN IMMEDIATE")
+            yield from some
+        yield from documents
+
+    def _kept(self, path: str) -> Iterator[Document]:
         memory = self._memory
         for document in read_file(Path(self._folder, path), self._folder, self._reader):
             memory("INSERT INTO ids VALUES (?, ?, ?, 1)", memory.folder, path, document.id)

@@ -166,15 +166,13 @@ def test_an_id_with_slashes_is_deleted(world: World) -> None:
 
 def test_a_batch_of_ids_is_deleted_as_far_as_there_are_any(world: World) -> None:
     answer = world.client.post(
-        "/api/v1/documents/delete", json={"ids": ["d1", "none", "d2"]}, headers=world.write
+        "/api/v1/deletions", json={"ids": ["d1", "none", "d2"]}, headers=world.write
     )
     assert answer.json is not None and answer.json["report"]["deleted"] == 2
     assert answer.json["missing"] == ["none"]
     bodies: list[object] = [{}, {"ids": []}, {"ids": [1]}, {"ids": "d1"}, [], None]
     for body in bodies:
-        wrong = world.client.post(
-            "/api/v1/documents/delete", data=json.dumps(body), headers=world.write
-        )
+        wrong = world.client.post("/api/v1/deletions", data=json.dumps(body), headers=world.write)
         assert wrong.status_code == 400
 
 

@@ -15,7 +15,7 @@ __all__ = ["Access", "allow_origin", "preflight"]
 
 OPEN = ("/healthz", "/readyz", "/openapi.json", "/api/v1/openapi.json", "/docs", "/static/")
 """What says nothing of the collection, and probes ask for."""
-WRITING = ("/api/v1/documents", "/api/v1/jobs/")
+WRITING = ("/api/v1/documents", "/api/v1/deletions", "/api/v1/jobs/")
 REMEMBERED = "600"  # seconds that a browser keeps the answer to a preflight
 
 

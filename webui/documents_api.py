@@ -50,7 +50,7 @@ def delete(document_id: str) -> tuple[Response, int]:
     return _answer(writer, Job(deleted=[document_id], size=request.content_length or 0))
 
 
-@documents.post("/documents/delete")
+@documents.post("/deletions")
 def delete_many() -> tuple[Response, int]:
     """Delete those of some documents that there are."""
     writer = _writer()

@@ -16,6 +16,8 @@ from webui.openapi_parts import (
 __all__ = ["writing_paths", "writing_schemas"]
 
 _ERRORS = ("401", "403", "404", "413", "423", "429")
+_TEXTS: Json = {"type": ["string", "array", "null"], "items": TEXT}
+"""An array holds paragraphs."""
 _LOCATION: Json = {"Location": {"schema": TEXT, "description": "Where the job is asked for."}}
 
 
@@ -61,7 +63,7 @@ def writing_paths() -> Json:
                 "responses": _written("It is deleted."),
             }
         },
-        "/api/v1/documents/delete": {
+        "/api/v1/deletions": {
             "post": {
                 "operationId": "deleteDocuments",
                 "summary": "Delete those of some documents that there are",
@@ -108,10 +110,13 @@ def writing_schemas() -> Json:
             "description": "text or title is needed. Members of other names are kept as fields.",
             "properties": {
                 "id": {"type": ["string", "integer"], "minLength": 1, "maxLength": 512},
-                "text": TEXT,
-                "title": TEXT,
-                "url": TEXT,
-                "lang": {**TEXT, "description": "ISO 639-1; without it the language is detected."},
+                "text": _TEXTS,
+                "title": _TEXTS,
+                "url": _TEXTS,
+                "lang": {
+                    "type": ["string", "null"],
+                    "description": "ISO 639-1; without it the language is detected.",
+                },
             },
             "required": ["id"],
         },
