@@ -79,8 +79,9 @@ def _operation(method: str, path: str, entry: Json, schemas: Json) -> Operation:
         entry.get("description", ""),
         entry.get("security", [{}])[0] != {},
         [
-            Field(one["name"], _kind(one["schema"]), one["required"], _meaning(one["schema"]))
+            Field(one["name"], _kind(schema), one["required"], _meaning(schema))
             for one in entry.get("parameters", ())
+            for schema in [_resolved(one["schema"], schemas)]
         ],
         _members(body.get("schema", {}), schemas),
         [(status, found["description"]) for status, found in sorted(answers.items())],

@@ -18,11 +18,12 @@ from webui.openapi_parts import (
     schema_object,
 )
 from webui.openapi_writing import writing_paths, writing_schemas
-from webui.search_request import MODES, Limits
+from webui.search_request import FLAGS, MODES, Limits
 
 __all__ = ["description"]
 
 TOKENS = ("401", "429")
+WORDS = [word for word in FLAGS if word not in ("true", "false")]
 
 
 def description(limits: Limits) -> Json:
@@ -43,7 +44,12 @@ def description(limits: Limits) -> Json:
                     "summary": "Search",
                     "security": READING,
                     "parameters": [
-                        {"name": name, "in": "query", "required": name == "q", "schema": schema}
+                        {
+                            "name": name,
+                            "in": "query",
+                            "required": name == "q",
+                            "schema": _in_query(name, schema),
+                        }
                         for name, schema in fields.items()
                     ],
                     "responses": responses("Found", "Hits, best first.", *TOKENS),
@@ -116,6 +122,14 @@ def description(limits: Limits) -> Json:
             },
         },
     }
+
+
+def _in_query(name: str, schema: Json) -> Json:
+    """A form sends an empty value for what was left out."""
+    if name not in ("mode", "k", "offset", "explain"):
+        return schema
+    empty: Json = {"type": "string", "enum": [*WORDS] if name == "explain" else [""]}
+    return {"anyOf": [schema, empty]}
 
 
 def _fields(limits: Limits) -> dict[str, Json]:

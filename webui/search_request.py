@@ -20,7 +20,17 @@ from indexer.schema import Condition, FieldKind, Mode
 from indexer.search.filters import check_condition, named, nearest_field
 from indexer.text.conditions import parse_condition
 
-__all__ = ["FIELDS", "MODES", "Asked", "Limits", "Problem", "Refused", "from_query_string", "read"]
+__all__ = [
+    "FIELDS",
+    "FLAGS",
+    "MODES",
+    "Asked",
+    "Limits",
+    "Problem",
+    "Refused",
+    "from_query_string",
+    "read",
+]
 
 Field = Literal["q", "mode", "k", "offset", "lang", "where", "sort", "facet", "explain", "literal"]
 
