@@ -123,7 +123,11 @@ def test_search_filters_by_language_and_field(server: Server) -> None:
         "cs-1"
     ]
     hits = use(server, "search", query="nemocnice", where="year=1931")["hits"]
-    assert hits[0]["fields"] == {"year": "1931"} and hits[0]["language"] == "Czech"
+    assert (
+        hits[0]["close"] is True
+        and hits[0]["fields"] == {"year": "1931"}
+        and hits[0]["language"] == "Czech"
+    )
     assert hits[0]["passage"] == DOCUMENTS[0].text
 
 

@@ -73,7 +73,8 @@ def tools() -> list[Tool]:
             "search",
             "Search the collection",
             "Searches the collection by words and by meaning. The query may be in any language; documents in "
-            "every language are found. Returns the best documents, each with the passage that matched.",
+            "every language are found. A \"phrase\" and -word are a phrase and an exclusion. Returns the best documents, "
+            "each with the passage that matched; close is false where it is no answer but merely the nearest.",
             {
                 "query": {"type": "string", "description": "A question or words, in any language."},
                 "k": k,
@@ -135,7 +136,8 @@ def _search(live: Live, limits: Limits, arguments: Mapping[str, Any]) -> Json:
     known = [language.code for language in facts.languages]
     asked = read(values, limits, known, strict=True, kinds=facts.kinds)
     found = live.search(asked)
-    return {"hits": [_hit(hit) for hit in found.hits], "more": found.more}
+    hits = [{**_hit(hit), "close": hit.score >= found.floor} for hit in found.hits]
+    return {"hits": hits, "more": found.more}
 
 
 def _document(live: Live, limits: Limits, arguments: Mapping[str, Any]) -> Json:
@@ -158,7 +160,9 @@ def _similar(live: Live, limits: Limits, arguments: Mapping[str, Any]) -> Json:
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= limits.max_k:
         raise ToolError(f"k must be a whole number from 1 to {limits.max_k}, not {shown(k)}")
     text = f"{found.title}\n{found.text}".strip()[: min(ASKED, limits.max_query)]
-    values = {"q": text, "k": k + 1, "mode": "dense", "lang": arguments.get("lang", [])}
+    values = {
+        "q": text, "k": k + 1, "mode": "dense", "lang": arguments.get("lang", []), "literal": True,
+    }  # fmt: skip
     known = [language.code for language in live.facts().languages]
     wider = Limits(k=k, max_k=limits.max_k + 1, max_query=limits.max_query)
     hits = live.search(read(values, wider, known, strict=True)).hits

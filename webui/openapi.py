@@ -126,9 +126,9 @@ def description(limits: Limits) -> Json:
 
 def _in_query(name: str, schema: Json) -> Json:
     """A form sends an empty value for what was left out."""
-    if name not in ("mode", "k", "offset", "explain"):
+    if name not in ("mode", "k", "offset", "explain", "literal"):
         return schema
-    empty: Json = {"type": "string", "enum": [*WORDS] if name == "explain" else [""]}
+    empty: Json = {"type": "string", "enum": [""] if name in ("mode", "k", "offset") else [*WORDS]}
     return {"anyOf": [schema, empty]}
 
 
