@@ -224,8 +224,16 @@ def test_everything_wrong_is_said_at_once(client: FlaskClient) -> None:
 
 def test_a_document_is_shown_whole(client: FlaskClient) -> None:
     text = page(client, "/document?id=untitled&q=owl")
-    assert "An owl sleeps by day.\nIt hunts at night." in text
+    assert "An <mark>owl</mark> sleeps by day.\nIt hunts at night." in text
     assert 'href="/?q=owl"' in text
+    assert '<input id="q" name="q" type="search" value="owl"' in text
+    assert "More like this" in text
+    back = page(
+        client, "/document?id=untitled&q=owl&back=q%3Dowl%26mode%3Ddense%26offset%3D10&rank=12"
+    )
+    assert 'href="/?q=owl&amp;mode=dense&amp;offset=10#hit-12"' in back
+    evil = page(client, "/document?id=untitled&q=owl&back=//evil.example/%3Fx%3D1&rank=%3Cb%3E")
+    assert 'href="//' not in evil and "<b>" not in evil
     assert "no document with this id" in page(client, "/document?id=none", 404)
 
 
@@ -241,22 +249,45 @@ def test_a_hit_of_a_long_document_leads_to_its_passage(tmp_path: Path) -> None:
     passage = re.search(r'<span class="passage" id="passage">(.*?)</span>', shown, re.S)
     assert passage is not None and "A <mark>hospital</mark> stands here." in passage.group(1)
     whole = page(client, "/document?id=long&q=hospital")
-    assert 'id="passage"' not in whole and "A hospital stands here." in whole
+    assert 'id="passage"' not in whole and "A <mark>hospital</mark> stands here." in whole
 
 
 def test_an_excerpt_holds_its_passage_wherever_it_is() -> None:
     document = Document("i", "0123456789", "", "", "en")
     first = excerpt(document, "2-4", "", shown=6)
-    assert (first.before, first.passage, first.after) == ("01", [("23", Mark.NONE)], "45")
+    plain = [[(text, Mark.NONE)] for text in ("01", "23", "45")]
+    assert [first.before, first.passage, first.after] == plain
     assert (first.skipped, first.left_out) == (0, 4)
     last = excerpt(document, "8-10", "", shown=6)
-    assert (last.before, last.passage, last.after) == ("4567", [("89", Mark.NONE)], "")
+    plain = [[("4567", Mark.NONE)], [("89", Mark.NONE)], []]
+    assert [last.before, last.passage, last.after] == plain
     assert (last.skipped, last.left_out) == (4, 0)
     wide = excerpt(document, "1-9", "", shown=6)
-    assert (wide.before, wide.passage, wide.after) == ("0", [("12345678", Mark.NONE)], "")
+    plain = [[("0", Mark.NONE)], [("12345678", Mark.NONE)], []]
+    assert [wide.before, wide.passage, wide.after] == plain
     for at in ("", "4-2", "5-5", "0-11", "-1-3", "x", "9" * 30 + "-1"):
         whole = excerpt(document, at, "", shown=20)
-        assert (whole.before, whole.passage, whole.after) == ("0123456789", [], "")
+        assert [whole.before, whole.passage, whole.after] == [[], [], [("0123456789", Mark.NONE)]]
+
+
+def test_markdown_is_shown_as_text_and_words_are_marked_everywhere() -> None:
+    source = (
+        "# Fire\n\nThe **great** fire in the [old town](https://example.org/a). `Fire` again, and *again*;\n"
+        "```sh\nrun_fire\n```\n- snake_case a*b*c 2 * 3 # no heading\n![a fire](x.png) [not a link]"
+    )
+    shown = excerpt(Document("i", source, "", "", "en"), "8-20", "fire")
+    text = "".join(
+        part for piece in (shown.before, shown.passage, shown.after) for part, _ in piece
+    )
+    assert text == (
+        "Fire\n\nThe great fire in the old town. Fire again, and again;\n"
+        "run_fire\n- snake_case a*b*c 2 * 3 # no heading\na fire [not a link]"
+    )
+    marked = [
+        part for piece in (shown.before, shown.passage, shown.after) for part, mark in piece if mark
+    ]
+    assert [word.lower() for word in marked] == ["fire"] * 4 + ["fire"] * (len(marked) - 4)
+    assert len(marked) >= 4
 
 
 def test_a_long_title_leaves_room_for_other_hits() -> None:

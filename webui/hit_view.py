@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 from indexer.schema import Document, Hit
 from indexer.text import languages
+from indexer.text.analysis import tokens
+from indexer.text.spelling import fold
 from retriever import fields
-from retriever.snippets import Mark, all_marks, snippet
-from retriever.word_answers import hit_answers
+from retriever.plain_markdown import hidden_signs, without
+from retriever.snippets import Mark, marks, snippet
+from retriever.word_answers import hit_answers, near_marks
 
 __all__ = [
     "Excerpt",
@@ -19,7 +23,9 @@ __all__ = [
     "direction",
     "excerpt",
     "heading",
+    "heading_segments",
     "hit_view",
+    "likeness",
     "number",
     "source",
 ]
@@ -31,7 +37,9 @@ SCORES = {"dense": "cosine", "lexical": "BM25", "alignment": "of 1"}
 PLACE = re.compile(r"(\d{1,9})-(\d{1,9})")
 HEADING = 80  # characters of a text that stand for a missing title
 TITLE = 200  # characters of a title among hits; a longer one would push the other hits away
+LIKENESS = 300  # characters of a document that similar ones are searched with
 FIELDS = 8  # of a document, under its title
+PASSAGE = 2_000  # characters, in which answers are looked for where no passage was asked for
 SHOWN = 200_000  # characters of a document; more would stall a telephone
 
 
@@ -115,6 +123,11 @@ def heading(document: Document) -> str:
     return _short(lines[0].strip() if lines else "", HEADING) or document.id
 
 
+def likeness(document: Document) -> str:
+    """A query for documents like this one: its title and the beginning of its text."""
+    return _short(" ".join(f"{document.title} {document.text}".split()), LIKENESS)
+
+
 def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + "…"
 
@@ -127,12 +140,12 @@ def _is_part(hit: Hit) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A document's text as one page shows it: a passage with marked words, and what is around it."""
+    """A document's text as one page shows it, with marked words: a passage, and what is around it."""
 
     skipped: int  # characters before, that are not shown
-    before: str
+    before: list[tuple[str, Mark]]
     passage: list[tuple[str, Mark]]  # empty: no passage was asked for
-    after: str
+    after: list[tuple[str, Mark]]
     left_out: int  # characters after, that are not shown
 
 
@@ -141,24 +154,63 @@ def excerpt(
 ) -> Excerpt:
     """`shown` characters of the text, the passage `at` ("start-end") among them.
 
-    From the beginning when the passage is there, or when `at` names none. `aligned`: words that answer the
-    query in another language are marked too.
+    From the beginning when the passage is there, or when `at` names none. The words of the query are marked
+    everywhere; `aligned`: so are those that answer them in the passage, in another language. Signs of Markdown are left out.
     """
     text = document.text
     place = PLACE.fullmatch(at)
     start, end = (int(n) for n in place.groups()) if place else (0, 0)
     if not start < end <= len(text):
-        return Excerpt(0, text[:shown], [], "", max(0, len(text) - shown))
+        start = end = 0
     first = max(0, min(start - shown // 2, len(text) - shown)) if end > shown else 0
-    last = max(end, first + shown)
-    found, at_word = text[start:end], 0
-    segments = []
-    for word, stop, mark in all_marks(found, query, document.lang, aligned) if query else ():
-        segments += [(found[at_word:word], Mark.NONE), (found[word:stop], mark)]
-        at_word = stop
-    segments.append((found[at_word:], Mark.NONE))
-    passage = [segment for segment in segments if segment[0]]
-    return Excerpt(first, text[first:start], passage, text[end:last], max(0, len(text) - last))
+    last = min(len(text), max(end, first + shown))
+    part = text[first:last]
+    near = (text[start:end] or part[:PASSAGE]) if aligned and query else ""
+    marked = _marked(part, query, document.lang, near)
+    signs = hidden_signs(part)
+    borders = (0, start - first, end - first, len(part)) if end else (0, 0, 0, len(part))
+    before, passage, after = (
+        without(_cut(marked, low, high), part, signs) for low, high in pairwise(borders)
+    )
+    return Excerpt(first, before, passage, after, len(text) - last)
+
+
+def heading_segments(text: str, query: str, lang: str, aligned: bool) -> list[tuple[str, Mark]]:
+    """A title with its marked words."""
+    marked = _marked(text, query, lang, text if aligned and query else "")
+    return without(_cut(marked, 0, len(text)), text, hidden_signs(text))
+
+
+def _marked(text: str, query: str, lang: str, near: str) -> list[tuple[int, int, Mark]]:
+    """(start, end, mark) of each marked word; `near`: where words that answer the query are looked for, which are
+    then marked in all of `text`.
+    """
+    if not query:
+        return []
+    exact = marks(text, query, lang)
+    answering = (
+        {fold(near[start:end]) for start, end in near_marks(near, query, lang)} if near else set()
+    )
+    found = [(start, end, Mark.EXACT) for start, end in exact]
+    if answering:
+        inside = {place for span in exact for place in range(*span)}
+        found += [
+            (start, end, Mark.NEAR)
+            for word, start, end in tokens(text)
+            if fold(word) in answering and start not in inside
+        ]
+    return sorted(found)
+
+
+def _cut(marked: list[tuple[int, int, Mark]], low: int, high: int) -> list[tuple[int, int, Mark]]:
+    """The places from `low` to `high`, marked and not, in order."""
+    found, at = [], low
+    for start, end, mark in marked:
+        if start < at or end > high:
+            continue
+        found += [(at, start, Mark.NONE), (start, end, mark)]
+        at = end
+    return [*found, (at, high, Mark.NONE)]
 
 
 def source(url: str) -> str:

@@ -193,6 +193,10 @@ class Live:
             searched != parsed.text, parsed.syntax, self._retriever.floor(asked.mode),
         )  # fmt: skip
 
+    def parsed(self, query: str) -> str:
+        """The text of a query, without its syntax."""
+        return self._retriever.parsed(query).text
+
     def document(self, document_id: str) -> Document | None:
         """A document by its id; None when the index has none."""
         return self._retriever.collection.documents([document_id]).get(document_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from secrets import compare_digest
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import (
     Blueprint,
@@ -24,7 +24,16 @@ from configs.errors import TandemError
 from indexer.text import languages
 from retriever import fields
 from webui.field_filter import Pairs, chosen, condition, controls
-from webui.hit_view import HitView, direction, excerpt, heading, hit_view, source
+from webui.hit_view import (
+    HitView,
+    direction,
+    excerpt,
+    heading,
+    heading_segments,
+    hit_view,
+    likeness,
+    source,
+)
 from webui.judgments import GRADES
 from webui.live_index import Found
 from webui.problems import RETRY, TITLES, as_json, status_of
@@ -130,7 +139,14 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
         if found.more and after < shared.limits.reach:
             pager["next"] = form.link(offset=after)
     return render_template(
-        "search.html", form=form, asked=asked, found=found, hits=hits, pager=pager, **_common(form)
+        "search.html",
+        form=form,
+        asked=asked,
+        found=found,
+        hits=hits,
+        pager=pager,
+        back=request.query_string.decode("utf-8", "replace"),
+        **_common(form),
     )
 
 
@@ -183,23 +199,31 @@ def document() -> str:
     found = services().live.document(request.args.get("id", ""))
     if found is None:
         raise NotFound("The index has no document with this id; it may have been deleted.")
-    query = request.args.get("q", "")
+    query = request.args.get("q", "")[: services().limits.max_query]
+    parsed = services().live.parsed(query) if query.strip() else ""
+    aligned = services().live.is_aligned()
     return render_template(
         "document.html",
         document=found,
         fields=fields.lines(found),
         heading=heading(found),
+        title=heading_segments(heading(found), parsed, found.lang, aligned),
         language=languages.name(found.lang),
         source=source(found.url),
-        excerpt=excerpt(
-            found,
-            request.args.get("at", ""),
-            query[: services().limits.max_query],
-            services().live.is_aligned(),
-        ),
+        excerpt=excerpt(found, request.args.get("at", ""), parsed, aligned),
         direction=direction,
         query=query,
+        back=_back(query, request.args.get("back", ""), request.args.get("rank", "")),
+        likeness=likeness(found),
     )
+
+
+def _back(query: str, asked: str, rank: str) -> str:
+    """The address of the hits that a document was opened from; only a query string is taken over."""
+    place = f"#hit-{rank}" if rank.isdecimal() and len(rank) < 12 else ""
+    if not asked:
+        return url_for("pages.search", q=query)
+    return f"{url_for('pages.search')}?{urlencode(parse_qsl(asked))}{place}"
 
 
 @pages.post("/judge")
