@@ -12,7 +12,7 @@ demo-es: .venv/elastic  ## the same in Elasticsearch: a node fetched and started
 	$(BIN)/python -m demo.in_elasticsearch
 
 serve: .venv/base  ## open the page over the demo index
-	$(BIN)/tandem serve -i demo.index
+	$(BIN)/tandem serve -i demo.index --config demo/serve.yaml
 
 test: .venv/full check  ## everything but the slow suites
 	$(BIN)/python -m pytest -q -m "not stress" -n 2 --dist loadscope

@@ -192,6 +192,8 @@ class ServeSettings:
     """File that gets a line of JSON for each request; "-" is stderr. None: no access log."""
     log_queries: bool = False
     """Write queries into the access log."""
+    examples: tuple[str, ...] = ()
+    """Queries that the first page offers. None: titles of documents in different languages."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

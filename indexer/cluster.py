@@ -158,6 +158,7 @@ class ClusterIndex:
                 self.note.encoder.name,
                 counts,
                 aligned=_is_ours(self.note),
+                changed=self.note.created,
             )
         return self._facts
 

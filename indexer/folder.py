@@ -112,6 +112,7 @@ class IndexFolder:
                 filter(None, [note_on_words(path, manifest), note_on_tokens(path, manifest)])
             ),
             tokens is not None and _is_ours(manifest.alignment),
+            manifest.created,
         )
         self.tokens = tokens
         self._alignment: Alignment | None = None

@@ -249,6 +249,8 @@ class CollectionFacts:
     """What whoever searches it should be told, in one line."""
     aligned: bool = False
     """Whether the collection gives the signal `alignment`."""
+    changed: str = ""
+    """When it last changed, 2026-11-26T17:30:00Z."""
 
 
 @runtime_checkable

@@ -1,11 +1,12 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import fields
-from .hits import Hits, missing_signals
+from .hits import Hits, missing_signals, record
 from .learned_fusion import Weights, features, named_weights
+from .plain_markdown import hidden_signs, without
 from .retriever import Retriever
 from .search_index import SearchIndex, build_index, open_index
 from .snippets import Mark, all_marks, marks, snippet
-from .word_answers import hit_answers
+from .word_answers import hit_answers, near_marks
 
 __all__ = [
     "Hits",
@@ -17,10 +18,14 @@ __all__ = [
     "build_index",
     "features",
     "fields",
+    "hidden_signs",
     "hit_answers",
     "marks",
     "missing_signals",
     "named_weights",
+    "near_marks",
     "open_index",
+    "record",
     "snippet",
+    "without",
 ]

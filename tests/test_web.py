@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
 import threading
@@ -22,9 +24,10 @@ from indexer.schema import Document, Hit, Part, Passage, SignalName
 from retriever.retriever import Retriever
 from retriever.snippets import Mark
 from webui.app import create_app
+from webui.export import exported
 from webui.hit_view import direction, excerpt, heading, hit_view, number, source
 from webui.judgments import COLUMNS, Judgments
-from webui.live_index import Live
+from webui.live_index import Found, Live
 
 EVIL = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
 DOCUMENTS = [
@@ -72,7 +75,7 @@ def test_the_first_page_says_what_the_index_holds_and_gives_examples(client: Fla
     text = page(client, "/")
     assert "<strong>31</strong> documents" in text
     assert "in <strong>4</strong> languages" in text
-    assert re.search(r"English <span class=\"count\">28</span>", text)
+    assert re.search(r"English</a> <span class=\"count\">28</span>", text)
     examples = re.findall(r'<li><a href="/\?q=[^"]+"><bdi lang="(\w+)">([^<]+)', text)
     assert len(examples) == 6
     assert {lang for lang, _ in examples} == {"en", "cs", "ar", "bn"}
@@ -854,3 +857,45 @@ def test_settings_reach_the_page(index: Path) -> None:
     answer = client.get("/api/v1/search?q=walnut")
     assert len(ids(answer)) == 3 and answer.json is not None and answer.json["mode"] == "dense"
     assert client.get("/api/v1/search?q=" + "a" * 21).status_code == 400
+
+
+def test_hits_are_exported_as_files(client: FlaskClient) -> None:
+    text = page(client, "/?q=hospital")
+    link = re.search(r'href="(/api/v1/search\?[^"]*format=csv[^"]*)"', text)
+    assert link is not None
+    answer = client.get(html.unescape(link.group(1)))
+    assert answer.status_code == 200
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="hits.csv"'
+    rows = list(csv.reader(io.StringIO(answer.get_data(as_text=True).removeprefix("\ufeff"))))
+    assert rows[0][:8] == ["rank", "id", "score", "close", "lang", "title", "url", "passage"]
+    shown = client.get("/api/v1/search?q=hospital").get_json()["hits"]
+    assert [row[1] for row in rows[1:]] == [hit["id"] for hit in shown]
+    lines = client.get("/api/v1/search?q=hospital&format=jsonl&k=3").get_data(as_text=True)
+    assert [json.loads(line)["id"] for line in lines.splitlines()] == [
+        hit["id"] for hit in shown[:3]
+    ]
+    refused = client.get("/api/v1/search?q=hospital&format=xls")
+    assert refused.status_code == 400
+    assert "choose one of json, csv, jsonl" in refused.get_data(as_text=True)
+
+
+def test_a_cell_that_a_spreadsheet_would_compute_is_text() -> None:
+    document = Document("=1+1", "text", "@SUM(A1)", "", "en", {"price": "-3", "=cmd": "+1"})
+    hit = Hit(document, Passage("=1+1", 0, "text", 0, 4), 0.5, 1, {})
+    out = exported("q", Found([hit], False, 0.1, searched="q"), "csv")
+    rows = list(csv.reader(io.StringIO(out.removeprefix("\ufeff"))))
+    assert rows[0][-2:] == ["price", "'=cmd"]
+    assert rows[1][:3] == ["1", "'=1+1", "0.5"]
+    assert rows[1][5] == "'@SUM(A1)" and rows[1][-2:] == ["'-3", "'+1"]
+
+
+def test_the_first_page_offers_questions_and_languages_as_links(index: Path) -> None:
+    client = create_app(Retriever.open(index), examples=["kde je nemocnice?"]).test_client()
+    text = page(client, "/")
+    assert 'href="/?q=kde+je+nemocnice?"' in text or "kde+je+nemocnice" in text
+    assert 'href="/?lang=cs"' in text
+    assert re.search(r'last changed <time datetime="20\d\d-', text)
+    only = page(client, "/?lang=cs")
+    assert "Only in Czech" in only and 'name="lang" value="cs"' in only
+    twenty = page(client, "/?q=walnut&k=20")
+    assert "<strong>20</strong>" in twenty and len(re.findall('<li class="hit"', twenty)) == 20

@@ -11,9 +11,10 @@ from indexer.schema import Hit
 from indexer.text import languages
 from retriever.snippets import Mark, snippet
 from retriever.word_answers import hit_answers
+from webui.export import FORMATS, exported
 from webui.live_index import Found
 from webui.openapi import description
-from webui.search_request import FIELDS, Asked, Problem, Refused, from_query_string, read
+from webui.search_request import FIELDS, Asked, Problem, Refused, from_query_string, read, shown
 from webui.services import services
 
 __all__ = ["api", "machine"]
@@ -24,8 +25,18 @@ machine = Blueprint("machine", __name__)
 
 @api.get("/search")
 def search() -> Response:
-    """Hits for the fields of the query string."""
-    return _answer(from_query_string(request.args))
+    """Hits for the fields of the query string; with format=csv or jsonl as a file."""
+    values = from_query_string(request.args)
+    kind = values.pop("format", "json")
+    if kind == "json":
+        return _answer(values)
+    if kind not in FORMATS:
+        message = f"There is no format {shown(kind)}; choose one of json, {', '.join(FORMATS)}."
+        raise Refused([Problem("format_unknown", "format", message)])
+    asked, found = _searched(values)
+    response = Response(exported(asked.query, found, str(kind)), content_type=FORMATS[str(kind)])
+    response.headers["Content-Disposition"] = f'attachment; filename="hits.{kind}"'
+    return response
 
 
 @api.post("/search")
@@ -116,6 +127,10 @@ def metrics() -> Response:
 
 
 def _answer(values: dict[str, object]) -> Response:
+    return jsonify(_found(*_searched(values)))
+
+
+def _searched(values: dict[str, object]) -> tuple[Asked, Found]:
     shared = services()
     facts = shared.live.facts()
     known = [language.code for language in facts.languages]
@@ -124,7 +139,7 @@ def _answer(values: dict[str, object]) -> Response:
     shared.metrics.count("tandem_searches_total", mode=asked.mode)
     if not found.hits and not asked.offset:
         shared.metrics.count("tandem_searches_without_hits_total", mode=asked.mode)
-    return jsonify(_found(asked, found))
+    return asked, found
 
 
 def _found(asked: Asked, found: Found) -> dict[str, Any]:

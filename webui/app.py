@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import resources
 from urllib.parse import urlsplit
 
@@ -60,13 +60,14 @@ def create_app(
     write_to: WriteTarget | None = None,
     origins: Collection[str] = (),
     access_log: AccessLog | None = None,
+    examples: Sequence[str] = (),
 ) -> Flask:
     """The page and API over an open retriever.
 
     `judgments` (opened) turns judge mode on. `hosts` are the names the page may be asked for by; empty:
     any. `refresh_interval` is how often, in seconds, a newer commit of the index is looked for. `access`
     None: no token is needed. `write_to` lets programs write there, which needs `access`. `origins` are
-    those whose pages may call the API from a browser.
+    those whose pages may call the API from a browser. `examples` are queries for the first page.
     """
     assert access is not None or write_to is None, "writing needs tokens"
     settings = settings or SearchSettings()
@@ -80,7 +81,7 @@ def create_app(
     live = Live(retriever, lambda: metrics.count("tandem_refresh_failures_total"), refresh_interval)
     limits = Limits(k=settings.k, mode=settings.mode, max_query=settings.max_query)
     writer = None if write_to is None else Writer(write_to, live)
-    app.extensions["tandem"] = Services(live, limits, metrics, judgments, writer)
+    app.extensions["tandem"] = Services(live, limits, metrics, judgments, tuple(examples), writer)
     app.register_blueprint(pages)
     app.register_blueprint(api)
     app.register_blueprint(machine)

@@ -127,6 +127,7 @@ def serve(
     app = create_app(
         retriever, settings.search, judgments, hosts, access=access, origins=serving.cors_origins,
         write_to=WriteTarget(index_path, settings) if serving.writable else None, access_log=log,
+        examples=serving.examples,
     )  # fmt: skip
     server, url = listen(app, host, serving.port, serving.threads, serving.max_body)
     click.echo(f"Tandem serves {index_path} at {url} (Ctrl-C ends it)", err=True)

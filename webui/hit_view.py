@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from indexer.schema import Document, Hit
 from indexer.text import languages
-from indexer.text.analysis import tokens
-from indexer.text.spelling import fold
+from indexer.text.analysis import fold, tokens
 from retriever import fields
 from retriever.plain_markdown import hidden_signs, without
 from retriever.snippets import Mark, marks, snippet
@@ -72,6 +71,7 @@ class HitView:
     fields: list[tuple[str, str]]  # name, value
     segments: list[tuple[str, Mark]]
     score: str
+    length: float  # of the bar, in [0, 1]: the score, where it is a probability or a cosine
     parts: list[PartView]
     answers: list[tuple[str, str, str]]  # word of the query, of the hit, how near
     grade: str | None
@@ -95,6 +95,7 @@ def hit_view(hit: Hit, query: str, grade: str | None) -> HitView:
         segments=snippet(hit, query),
         fields=fields.shown(document)[:FIELDS],
         score=number(hit.score),
+        length=min(max(hit.score, 0.0), 1.0),
         parts=[
             PartView(
                 side=side,

@@ -48,6 +48,8 @@ class Facts:
     encoder: str
     languages: tuple[Language, ...]  # most documents first; those in no known language are not here
     fields: tuple[FieldFacts, ...] = ()
+    changed: str = ""
+    """When the index last changed, 2026-11-26T17:30:00Z."""
 
     @property
     def kinds(self) -> dict[str, FieldKind]:
@@ -168,6 +170,7 @@ class Live:
                     Language(code, languages.name(code), n) for code, n in held if code and n
                 ),
                 fields=_fields(self._retriever.collection),
+                changed=found.changed,
             )
             kept = self._facts = found, facts
         return kept[1]

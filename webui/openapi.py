@@ -26,6 +26,21 @@ TOKENS = ("401", "429")
 WORDS = [word for word in FLAGS if word not in ("true", "false")]
 
 
+FORMAT: Json = {
+    "type": "string",
+    "enum": ["json", "csv", "jsonl"],
+    "default": "json",
+    "description": "The answer as JSON, or the hits alone as a CSV file or JSON lines.",
+}
+
+
+def _with_files(answers: Json) -> Json:
+    """The answers of a search, that may be a file too."""
+    for kind in ("text/csv", "application/x-ndjson"):
+        answers["200"]["content"][kind] = {"schema": TEXT}
+    return answers
+
+
 def description(limits: Limits) -> Json:
     """The whole document; every object lists all of its fields as required unless it says otherwise."""
     fields = _fields(limits)
@@ -50,9 +65,9 @@ def description(limits: Limits) -> Json:
                             "required": name == "q",
                             "schema": _in_query(name, schema),
                         }
-                        for name, schema in fields.items()
+                        for name, schema in (*fields.items(), ("format", FORMAT))
                     ],
-                    "responses": responses("Found", "Hits, best first.", *TOKENS),
+                    "responses": _with_files(responses("Found", "Hits, best first.", *TOKENS)),
                 },
                 "post": {
                     "operationId": "searchJson",

@@ -146,8 +146,21 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
         hits=hits,
         pager=pager,
         back=request.query_string.decode("utf-8", "replace"),
+        download=lambda kind: _download(asked, kind),
         **_common(form),
     )
+
+
+def _download(asked: Asked | None, kind: str) -> str:
+    """The address of these hits as a file."""
+    if asked is None:
+        return ""
+    values = {
+        "q": asked.query, "mode": asked.mode, "k": asked.k, "offset": asked.offset or None,
+        "lang": asked.langs, "where": asked.where or None, "sort": asked.sort or None,
+        "literal": 1 if asked.literal else None, "format": kind,
+    }  # fmt: skip
+    return url_for("api.search", **values)  # type: ignore[arg-type]
 
 
 def _problem(values: dict[str, object], error: TandemError) -> ResponseReturnValue:
@@ -176,6 +189,7 @@ def _common(form: Form) -> dict[str, object]:
     return {
         "facts": shared.live.facts(),
         "controls": controls(shared.live.facts().fields, form.chosen),
+        "questions": shared.examples,
         "examples": shared.live.examples,
         "modes": MODES,
         "limits": shared.limits,

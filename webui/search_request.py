@@ -30,6 +30,7 @@ __all__ = [
     "Refused",
     "from_query_string",
     "read",
+    "shown",
 ]
 
 Field = Literal["q", "mode", "k", "offset", "lang", "where", "sort", "facet", "explain", "literal"]

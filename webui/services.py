@@ -23,6 +23,8 @@ class Services:
     limits: Limits
     metrics: Metrics
     judgments: Judgments | None
+    examples: tuple[str, ...] = ()
+    """Queries that the first page offers."""
     writer: Writer | None = None
     """Only where programs may write."""
     token: str = field(default_factory=token_urlsafe)
