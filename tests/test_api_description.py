@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_no_answer_is_a_500_or_differs_from_the_description(tmp_path: Path, seed
                 sys.executable, "-c", RUN, "--config-file", str(config),
                 "run", f"{server.url}/api/v1/openapi.json",
                 "-H", f"Authorization: Bearer {server.token}",
-                "--exclude-checks", "positive_data_acceptance", "-n", "100", "--seed", str(seed), "--request-timeout", "30",
+                "--exclude-checks", "positive_data_acceptance", "-n", os.environ.get("TANDEM_API_EXAMPLES", "50"), "--seed", str(seed), "--request-timeout", "30",
             ],
             capture_output=True, text=True, check=False, cwd=tmp_path,
         )  # fmt: skip
