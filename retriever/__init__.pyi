@@ -4,6 +4,7 @@ from .hits import Hits, missing_signals, record
 from .learned_fusion import Weights, features, named_weights
 from .plain_markdown import hidden_signs, without
 from .retriever import Retriever
+from .same_documents import Merged, merged
 from .search_index import SearchIndex, build_index, open_index
 from .snippets import Mark, all_marks, marks, snippet
 from .word_answers import hit_answers, near_marks
@@ -11,6 +12,7 @@ from .word_answers import hit_answers, near_marks
 __all__ = [
     "Hits",
     "Mark",
+    "Merged",
     "Retriever",
     "SearchIndex",
     "Weights",
@@ -21,6 +23,7 @@ __all__ = [
     "hidden_signs",
     "hit_answers",
     "marks",
+    "merged",
     "missing_signals",
     "named_weights",
     "near_marks",

@@ -236,6 +236,7 @@ def _batches(source: str) -> Iterator[list[Topic]]:
 def _print(hits: Hits, query: str, explain: bool) -> None:
     from retriever.fields import shown as shown_fields
     from retriever.hits import printable
+    from retriever.same_documents import merged
     from retriever.snippets import Mark, snippet
     from retriever.word_answers import hit_answers
 
@@ -243,7 +244,7 @@ def _print(hits: Hits, query: str, explain: bool) -> None:
         click.echo("Nothing found.")
     elif not any(map(hits.is_close, hits)):
         click.echo("Nothing close was found. Nearest:")
-    for hit in hits:
+    for hit, same in merged(hits):
         document = hit.document
         title = printable(document.title) or document.id
         click.echo(
@@ -262,6 +263,11 @@ def _print(hits: Hits, query: str, explain: bool) -> None:
         pairs = [f"{name} {text}" for name, text in shown_fields(document)]
         if pairs:
             click.echo(click.style(f"     {printable(' · '.join(pairs))}", dim=True))
+        if same:
+            others = " · ".join(
+                f"[{other.document.lang or '?'}] {other.document.id}" for other in same
+            )
+            click.echo(click.style(f"     also {printable(others)}", dim=True))
         if explain:
             for side, part in hit.parts.items():
                 rank = f"rank {part.rank}" if part.rank is not None else _UNRANKED[side]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import urlsplit
@@ -75,10 +76,11 @@ class HitView:
     parts: list[PartView]
     answers: list[tuple[str, str, str]]  # word of the query, of the hit, how near
     grade: str | None
+    also: list[tuple[str, str]]  # language or id of the same document's further hits, and their ids
 
 
-def hit_view(hit: Hit, query: str, grade: str | None) -> HitView:
-    """A hit of this query; `grade` is the label it was given, in judge mode."""
+def hit_view(hit: Hit, query: str, grade: str | None, same: Sequence[Hit] = ()) -> HitView:
+    """A hit of this query; `grade` is the label it was given, in judge mode; `same`: hits of the same document."""
     document = hit.document
     address = source(document.url)
     shares = sum(max(part.share, 0.0) for part in hit.parts.values())
@@ -113,6 +115,15 @@ def hit_view(hit: Hit, query: str, grade: str | None) -> HitView:
             for answer in hit_answers(hit, query)
         ],
         grade=grade,
+        also=[
+            (
+                languages.name(other.document.lang)
+                if other.document.lang != document.lang
+                else other.document.id,
+                other.document.id,
+            )
+            for other in same
+        ],
     )
 
 

@@ -23,6 +23,7 @@ from werkzeug.exceptions import NotFound
 from configs.errors import TandemError
 from indexer.text import languages
 from retriever import fields
+from retriever.same_documents import Merged, merged
 from webui.field_filter import Pairs, chosen, condition, controls
 from webui.hit_view import (
     HitView,
@@ -125,13 +126,16 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
     pager: dict[str, str] = {}
     if asked is not None and found is not None:
         grades = shared.judgments
+        # a judge grades every document, also one that stands there twice
+        shown: Merged = [(hit, []) for hit in found.hits] if grades else merged(found.hits)
         hits = [
             hit_view(
                 hit,
                 found.searched,
                 grades.grade(asked.query, hit.document.id) if grades else None,
+                same,
             )
-            for hit in found.hits
+            for hit, same in shown
         ]
         after = asked.offset + asked.k
         if asked.offset and hits:

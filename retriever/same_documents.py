@@ -1,0 +1,49 @@
+"""One document that stands in a list of hits several times: twice with the same text, or in several languages.
+
+Languages are told by the ids: `guide/cs/fire.html` and `guide/de/fire.html` differ in their language alone, and so do
+`fire.en.md` and `fire.cs.md`. Texts are compared as they are; two translations of one text with unlike ids are two documents.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+
+from indexer.schema import Document, Hit
+
+__all__ = ["Merged", "merged"]
+
+_PARTS = re.compile(r"[A-Za-z]+")
+
+Merged = list[tuple[Hit, list[Hit]]]
+"""Each document once, best first, with the further hits that are the same document."""
+
+
+def merged(hits: Sequence[Hit]) -> Merged:
+    """The hits, each document once: its best hit, and the others behind it."""
+    found: Merged = []
+    places: dict[Hashable, int] = {}
+    for hit in hits:
+        keys = _keys(hit.document)
+        place = next((places[key] for key in keys if key in places), None)
+        if place is None:
+            place = len(found)
+            found.append((hit, []))
+        else:
+            found[place][1].append(hit)
+        for key in keys:
+            places.setdefault(key, place)
+    return found
+
+
+def _keys(document: Document) -> list[Hashable]:
+    """What two hits of one document have in common."""
+    title, text = (" ".join(part.split()) for part in (document.title, document.text))
+    keys: list[Hashable] = [("text", title, text)]
+    if document.lang:
+        pattern = _PARTS.sub(
+            lambda part: "*" if part[0].lower() == document.lang else part[0], document.id
+        )
+        if pattern != document.id:
+            keys.append(("id", pattern))
+    return keys
