@@ -15,6 +15,8 @@ __all__ = ["Merged", "merged"]
 
 _PARTS = re.compile(r"[A-Za-z]+")
 
+_NAMED = 4  # letters of an id beside its language, that name a document
+
 Merged = list[tuple[Hit, list[Hit]]]
 """Each document once, best first, with the further hits that are the same document."""
 
@@ -44,6 +46,8 @@ def _keys(document: Document) -> list[Hashable]:
         pattern = _PARTS.sub(
             lambda part: "*" if part[0].lower() == document.lang else part[0], document.id
         )
-        if pattern != document.id:
+        # numbers are often counted in each language by itself: cs-1 and de-1 are two documents
+        letters = sum(map(str.isalpha, pattern))
+        if pattern != document.id and letters >= _NAMED and not any(map(str.isdigit, pattern)):
             keys.append(("id", pattern))
     return keys

@@ -21,8 +21,8 @@ DOCUMENTS = [
     Document("copy", "The fire  brigade\ncomes at once.", "Fire", "", "en"),
     Document("other", "A fire burned in the stove of the brigade.", "Stove", "", "en"),
     Document("guide/en/water.html", "The water brigade: no fire.", "Water", "", "en"),
-    Document("den-en-1", "fire one", "", "", "en"),
-    Document("den-de-2", "fire two", "", "", "de"),
+    Document("article-en-1", "fire one", "", "", "en"),
+    Document("article-de-1", "fire two", "", "", "de"),
 ]
 
 
@@ -42,8 +42,8 @@ def test_the_same_text_and_the_same_id_in_another_language_are_one_document() ->
         ("guide/en/fire.html", ["guide/de/fire.html", "copy"]),
         ("other", []),
         ("guide/en/water.html", []),
-        ("den-en-1", []),
-        ("den-de-2", []),
+        ("article-en-1", []),
+        ("article-de-1", []),
     ]
     assert merged([]) == []
 
