@@ -59,6 +59,7 @@ class Retriever:
         self._collection = collection
         self.settings = settings or SearchSettings()
         self._lock = threading.Lock()
+        self._latest: tuple[Collection, Query] | None = None  # the query that was searched last
 
     @classmethod
     def open(
@@ -90,6 +91,7 @@ class Retriever:
                 return False
             # The old commit's files stay open until its last search lets go of them.
             self._collection = newest
+            self._latest = None
             return True
 
     # -- searching -----------------------------------------------------------------------------
@@ -219,6 +221,9 @@ class Retriever:
 
     def searched(self, query: str) -> str:
         """What is searched for this query: itself, or with a word that the index does not hold put right."""
+        latest = self._latest  # mostly asked right after the search
+        if latest is not None and latest[0] is self._collection and latest[1].text == query:
+            return latest[1].searched
         return self._collection.queries([query])[0].searched
 
     def check(self, query: str, mode: Mode | None = None, where: Where | None = None) -> None:
@@ -268,6 +273,8 @@ class Retriever:
         for text in texts:
             chosen = self._checked(text, mode, where)
         queries = collection.queries(texts, literal)
+        if len(queries) == 1 and not literal:
+            self._latest = collection, queries[0]
         size = self.settings.pool
         while size < wanted:  # doubled, so that neighbouring pages mostly come from one pool
             size *= 2
