@@ -65,7 +65,7 @@ class RunSettings:
     """Longest gradient, by its norm; 0: not clipped."""
     bucket: bool = False
     """Whether batches are made of texts of like length, which saves padding. Leave it where texts of
-    one batch are each other's negatives: these would be told apart by topic less and by length more."""
+    one batch are each other's negatives: such a batch would teach the model length rather than topic."""
     seed: int = 1
     """Decides the order of examples, dropout and new weights; on a CPU a run repeats to the bit."""
     device: str = "auto"

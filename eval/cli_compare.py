@@ -65,7 +65,7 @@ def _first_index(specs: list[Spec], index_path: str | None) -> str | None:
     type=click.FloatRange(0.5, 0.999),
     default=0.95,
     show_default=True,
-    help="Of the intervals, and of what is called significant.",
+    help="Confidence level of the intervals and of the significance tests.",
 )
 @report_option
 @json_option
@@ -122,16 +122,26 @@ def compare(
 @click.argument("queries")
 @SYSTEMS
 @click.option("-i", "--index", "index_path", metavar="INDEX", help="The index folder to search.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1), help="For overlap@k.")
+@click.option(
+    "-k",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Rank down to which the overlap is measured.",
+)
 @click.option(
     "-p",
     default=0.9,
     show_default=True,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="For RBO: how likely a reader goes on to the next rank.",
+    help="Persistence of rank-biased overlap: the probability that a reader looks at the next rank.",
 )
 @click.option(
-    "--depth", default=100, show_default=True, type=click.IntRange(1), help="Of the rankings."
+    "--depth",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Documents ranked for each query.",
 )
 @json_option
 @config_options

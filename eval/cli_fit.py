@@ -42,7 +42,13 @@ MODES: Mapping[str, Any] = {"words alone": "lexical", "meaning alone": "dense"}
 )
 @judgment_options
 @click.option("-o", "--out", metavar="FILE", help="Where the YAML profile goes. Default: stdout.")
-@click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Of queries.")
+@click.option(
+    "--folds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Folds of the cross-validation over queries.",
+)
 @click.option(
     "--seed", default=0, show_default=True, help="Random seed for assigning queries to folds."
 )

@@ -50,8 +50,8 @@ def encoder_options(command: F) -> F:
         "--encoder",
         "model",
         metavar="MODEL",
-        help="default and accurate (in the package), hash, a folder, or a sentence-transformers name. "
-        "Default: the settings' encoder.model (default).",
+        help="fast or accurate (in the package), hash, a folder, or a sentence-transformers name. "
+        "Default: the settings' encoder.model (auto: accurate).",
     )(command)
 
 

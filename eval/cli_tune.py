@@ -42,8 +42,16 @@ GATES = {"current": "the current settings", "lexical": "words alone", "dense": "
 )
 @judgment_options
 @click.option("-o", "--out", metavar="FILE", help="Where the YAML profile goes. Default: stdout.")
-@click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Of queries.")
-@click.option("--seed", default=0, show_default=True, help="Deals the queries to the folds.")
+@click.option(
+    "--folds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Folds of the cross-validation over queries.",
+)
+@click.option(
+    "--seed", default=0, show_default=True, help="Random seed for assigning queries to folds."
+)
 @click.option(
     "--write-anyway", is_flag=True, help="Write the profile even where it is no win; it says so."
 )

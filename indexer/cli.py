@@ -336,7 +336,7 @@ add.help = f"""Add documents to an index, or replace those whose id it has.
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often --watch looks.",
+    help="Seconds between two looks of --watch.",
 )
 @click.option(
     "--allow-empty",
@@ -346,7 +346,7 @@ add.help = f"""Add documents to an index, or replace those whose id it has.
 @click.option(
     "--encoder",
     metavar="MODEL",
-    help="Of an index that is made now, as of `tandem index build`.  [default: auto]",
+    help="Encoder of a new index, as for `tandem index build`.  [default: auto]",
 )
 @_read_options
 @json_option

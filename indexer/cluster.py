@@ -901,7 +901,7 @@ def _preference(terms: Terms) -> str:
 
 
 def _failure(cluster: Cluster, name: str, answer: Mapping[str, Any]) -> str | None:
-    """Why this answer is of no use: an error, a time-out, or a shard that is missing."""
+    """Why this answer cannot be used: an error, a time-out, or a missing shard."""
     if "error" in answer:
         error = answer["error"]
         cause = (error.get("root_cause") or [error])[0]

@@ -95,7 +95,7 @@ def static(
 @click.option(
     "--bits",
     type=click.Choice(["4", "8", "16", "32"]),
-    help="Of each number of the table of tokens; 16 is float16. A transformer's other matrices have 8, or "
+    help="Bits of each number in the token table; 16 is float16. A transformer's other matrices have 8, or "
     "16 with 16.  [default: 8; 32 for others than Tandem]",
 )
 @click.option(
@@ -110,7 +110,7 @@ def static(
     type=click.FloatRange(0.0, 1.0),
     default=0.0,
     show_default=True,
-    help="Even out the space: spreads to the power 1 - this, by the run's own corpora; 1 is whitening.",
+    help="Whitening strength: 0 is off, 1 is full; estimated on the training corpora.",
 )
 @click.option(
     "--neutral",

@@ -1,4 +1,4 @@
-"""`train export`: which student lies in a folder, and which way it goes out."""
+"""`train export`: recognises the kind of model in a folder and calls its exporter."""
 
 from __future__ import annotations
 
