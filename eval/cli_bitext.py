@@ -314,7 +314,7 @@ def _bucc_table(split: Split, rows: Sequence[dict[str, Any]]) -> str:
         map(line, rows),
     )
     if split.repeated:
-        text += f"\n{split.repeated} repeated sentences left out"
+        text += f"\n{split.repeated} sentences stand there more than once"
     return f"{text}\nthreshold chosen on {rows[0]['chosen_on']}"
 
 

@@ -59,7 +59,8 @@ class Split:
     target: dict[str, str]
     gold: frozenset[tuple[str, str]] | None
     repeated: int
-    """Sentences left out because the same text stood before under another id."""
+    """Sentences whose text stood before under another id. They stay: gold pairs may name them, and leaving them out would
+    cap recall."""
 
 
 def best_threshold(mined: Sequence[Mined], gold: Collection[tuple[str, str]]) -> float:
@@ -103,19 +104,19 @@ def read_split(prefix: str, langs: tuple[str, str] | None = None) -> Split:
     first; None: from the name (`de-en.training` -> de, en). Ending `.gz` is looked for as well.
     """
     langs = langs or _langs(prefix)
-    source, once = _read_sentences(_file(f"{prefix}.{langs[0]}"))
-    target, twice = _read_sentences(_file(f"{prefix}.{langs[1]}"))
+    source = _read_sentences(_file(f"{prefix}.{langs[0]}"))
+    target = _read_sentences(_file(f"{prefix}.{langs[1]}"))
     gold = None
     if any(Path(f"{prefix}.gold{ending}").is_file() for ending in ("", ".gz")):
         gold = read_gold(_file(f"{prefix}.gold"))
-        sources, targets = source.keys() | once, target.keys() | twice
-        unknown = [p for p in sorted(gold) if p[0] not in sources or p[1] not in targets]
+        unknown = [p for p in sorted(gold) if p[0] not in source or p[1] not in target]
         if unknown:
             raise DocumentError(
                 f"{prefix}.gold: {len(unknown)} of {len(gold)} pairs name a sentence that is not in the "
                 f"split, first {unknown[0][0]} and {unknown[0][1]}"
             )
-    return Split(Path(prefix).name, langs, source, target, gold, len(once) + len(twice))
+    repeated = sum(len(side) - len(set(side.values())) for side in (source, target))
+    return Split(Path(prefix).name, langs, source, target, gold, repeated)
 
 
 def read_gold(path: str) -> frozenset[tuple[str, str]]:
@@ -131,21 +132,15 @@ def write_gold(path: str, mined: Iterable[Mined]) -> None:
         file.writelines(f"{pair.source}\t{pair.target}\n" for pair in mined)
 
 
-def _read_sentences(path: str) -> tuple[dict[str, str], set[str]]:
-    """Sentences by id, each text once; and the ids left out because their text stood before."""
+def _read_sentences(path: str) -> dict[str, str]:
+    """Sentences by id."""
     found: dict[str, str] = {}
-    seen: set[str] = set()
-    repeated: set[str] = set()
     for row in read_rows(path, ("id", "sentence")):
         key, text = row.values
-        if key in found or key in repeated:
+        if key in found:
             raise DocumentError(f"{path}:{row.line}: the id {key} stands twice")
-        if text in seen:
-            repeated.add(key)
-        else:
-            seen.add(text)
-            found[key] = text
-    return found, repeated
+        found[key] = text
+    return found
 
 
 def _langs(prefix: str) -> tuple[str, str]:
