@@ -124,7 +124,7 @@ def sts(
     "--pool",
     "is_pool",
     is_flag=True,
-    help="LAReQA's protocol: mAP@20 over a pool of all languages, and a matrix of language pairs. One FILE "
+    help="Translations among the sentences of all languages in one pool: mAP@20, and a matrix of language pairs. One FILE "
     "of id, lang, text; or FILEs of two columns that share their first (name.eng-ces.tsv, or LANG=FILE).",
 )
 @click.option("--pivot", default="eng", show_default=True, help="The shared column's language.")
@@ -203,7 +203,7 @@ def _pool_bias(
         f"for {percent(found.same_language_first)} %"
     )
     data = [data_file(path) for _, path in named]
-    emit(as_json, "LAReQA pool", encoder, data, found, text, limit=limit, pivot=pivot)
+    emit(as_json, "translation pool", encoder, data, found, text, limit=limit, pivot=pivot)
 
 
 def _language_and_path(file: str) -> tuple[str, str]:

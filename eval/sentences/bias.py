@@ -4,8 +4,9 @@
 alone (expected) and all joined (actual). Where cosines of one language pair are higher than those of
 another for equal grades, the joined figure falls below.
 
-`pool_precision`: LAReQA (Roy et al. 2020): every language's sentences in one pool; the right answers to
-a query are its counterparts in all languages. mAP@20 over the pool, and for each pair of languages.
+`pool_precision`: sentence-to-translation retrieval in one pool of all languages; the right answers to a query are its
+translations in all of them. The measure and the matrix are those of LAReQA (Roy et al. 2020), whose task is another one,
+questions to answers. mAP@20 over the pool, and for each pair of languages.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = [
     "read_pool",
 ]
 
-DEPTH = 20  # LAReQA's and XTREME-R's mAP@20
+DEPTH = 20  # as in LAReQA and XTREME-R
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class PoolPrecision:
-    """LAReQA figures. `matrix[q][a]`: query language q, answer language a, in the order of `langs`."""
+    """Figures as LAReQA gives them. `matrix[q][a]`: query language q, answer language a, in the order of `langs`."""
 
     langs: tuple[str, ...]
     queries: int
