@@ -141,9 +141,10 @@ def bias(
 ) -> None:
     """Does the encoder prefer a language over a meaning?
 
-    Without --pool, FILEs are graded pairs, row for row the same in several languages: each language, and
-    each pair of languages, is measured alone (expected: their mean Spearman) and all joined (actual). A
-    negative difference is bias (Reimers and Gurevych 2020).
+    Without --pool, FILEs are graded pairs, each of one language or of a pair of languages, as in STS 2017: each file is
+    measured alone (expected: their mean Spearman) and all joined (actual). Files that are row for row the same pairs in
+    several languages are crossed too: the first side of one, the second of another. A negative difference is bias
+    (Reimers and Gurevych 2020, section 6).
     """
     if is_pool:
         _pool_bias(files, columns, pivot, limit, as_json, which)
@@ -153,7 +154,10 @@ def bias(
     from eval.sentences.tables import data_file
 
     alone = [read_graded(path, split_columns(columns)) for path in files]
-    crossed = [across(one, other) for one in alone for other in alone if one is not other]
+    same = all(
+        list(one.grades) == list(alone[0].grades) for one in alone
+    )  # row for row the same pairs
+    crossed = [across(one, other) for one in alone for other in alone if same and one is not other]
     encoder = the_encoder(**which)
     found = language_bias([*alone, *crossed], encoder)
     text = plain_table(

@@ -88,6 +88,13 @@ def test_sts_and_bias_across_languages(capsys: pytest.CaptureFixture[str], tmp_p
     bias = as_json(capsys, "bias", cs, en, "--encoder", "hash")["result"]
     assert len(bias["sets"]) == 4
     assert bias["difference"] == pytest.approx(bias["actual"] - bias["expected"])
+    # as STS 2017: each file a language or a pair of languages, no row the same
+    pair = write(
+        tmp_path / "en-cs.tsv", "dog\tpes\t5", "dog\tdog house\t2", "cat\tpes\t1", "a\tb\t0"
+    )
+    alone = as_json(capsys, "bias", cs, en, pair, "--encoder", "hash")["result"]
+    assert [one["name"] for one in alone["sets"]] == ["cs", "en", "en-cs"]
+    assert alone["expected"] == pytest.approx(sum(one["spearman"] for one in alone["sets"]) / 3)
     code, _, err = run(capsys, "sts", cs, "--across", "--encoder", "hash")
     assert code == 1 and "two languages or more" in err
 
