@@ -24,7 +24,7 @@ from eval.cli_measure import (
 from eval.cli_speed import curve, speed
 
 if TYPE_CHECKING:
-    from eval.sentences.bias import Pool
+    from eval.sentences.bias import Pool, PoolPrecision
 
 __all__ = ["bias", "bitext", "costra", "curve", "paraphrase", "probe", "speed", "sts", "tatoeba"]
 
@@ -127,6 +127,13 @@ def sts(
     help="Translations among the sentences of all languages in one pool: mAP@20, and a matrix of language pairs. One FILE "
     "of id, lang, text; or FILEs of two columns that share their first (name.eng-ces.tsv, or LANG=FILE).",
 )
+@click.option(
+    "--answers",
+    multiple=True,
+    metavar="FILE",
+    help="LAReQA: FILEs are questions (JSON lines of id, lang, text), and this is a file of answers (id, lang, text, "
+    "questions: ids that it answers) for one pool of all languages; may be repeated.",
+)
 @click.option("--pivot", default="eng", show_default=True, help="The shared column's language.")
 @click.option("--limit", default=0, help="Meanings used, from the top; 0 (default): all.")
 @encoder_options
@@ -134,6 +141,7 @@ def bias(
     files: tuple[str, ...],
     columns: str | None,
     is_pool: bool,
+    answers: tuple[str, ...],
     pivot: str,
     limit: int,
     as_json: bool,
@@ -146,6 +154,9 @@ def bias(
     several languages are crossed too: the first side of one, the second of another. A negative difference is bias
     (Reimers and Gurevych 2020, section 6).
     """
+    if answers:
+        _answer_bias(files, answers, as_json, which)
+        return
     if is_pool:
         _pool_bias(files, columns, pivot, limit, as_json, which)
         return
@@ -194,6 +205,27 @@ def _pool_bias(
     pool = _first_meanings(pool, limit)
     encoder = the_encoder(**which)
     found = pool_precision(pool, encoded(encoder, pool.texts))
+    text = _precision_text(found)
+    data = [data_file(path) for _, path in named]
+    emit(as_json, "translation pool", encoder, data, found, text, limit=limit, pivot=pivot)
+
+
+def _answer_bias(
+    files: tuple[str, ...], answers: tuple[str, ...], as_json: bool, which: dict[str, Any]
+) -> None:
+    from eval.sentences.bias import answer_precision, read_answers
+    from eval.sentences.tables import data_file
+
+    pool = read_answers(files, answers)
+    encoder = the_encoder(**which)
+    asked = encoder.encode(list(pool.questions.texts), kind="query")
+    found = answer_precision(pool, asked, encoder.encode(list(pool.texts), kind="passage"))
+    data = [data_file(path) for path in (*files, *answers)]
+    emit(as_json, "LAReQA", encoder, data, found, _precision_text(found))
+
+
+def _precision_text(found: PoolPrecision) -> str:
+    """A row for each language of the queries: mAP@20, and each language of the answers by itself."""
     text = plain_table(
         ["query", "mAP@20", *found.langs],
         [
@@ -201,13 +233,11 @@ def _pool_bias(
             for lang, row in zip(found.langs, found.matrix, strict=True)
         ],
     )
-    text += (
+    return text + (
         f"\n{found.queries} queries, {found.candidates} candidates: mAP@20 "
         f"{percent(found.mean_average_precision)}; a wrong one of the query's own language comes first "
         f"for {percent(found.same_language_first)} %"
     )
-    data = [data_file(path) for _, path in named]
-    emit(as_json, "translation pool", encoder, data, found, text, limit=limit, pivot=pivot)
 
 
 def _language_and_path(file: str) -> tuple[str, str]:

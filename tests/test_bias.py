@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from configs.errors import DocumentError
-from eval.sentences.bias import Pool, aligned_pool, language_bias, pool_precision, read_pool
+from eval.sentences.bias import (
+    AnswerPool,
+    Pool,
+    aligned_pool,
+    answer_precision,
+    language_bias,
+    pool_precision,
+    read_pool,
+)
 from eval.sentences.sts import Graded
 from indexer.encoders.opening import HashEncoder
 from indexer.schema import Kind, Matrix
@@ -137,3 +145,18 @@ def test_faulty_pools_are_refused(tmp_path: Path) -> None:
     other.write_text("A dog.\tEin Hund.\nThe cat.\tDie Katze.\n", "utf-8")
     with pytest.raises(DocumentError, match=r"other\.tsv:2: the first column differs"):
         aligned_pool("en", [("cs", str(file)), ("de", str(other))])
+
+
+def test_lareqa_by_hand() -> None:
+    # two questions; of the first two answers are right, at ranks 1 and 3; of the second one, at rank 2
+    questions = Pool(("q1", "q2"), ("en", "cs"), ("1", "2"))
+    answered = (frozenset("1"), frozenset("2"), frozenset("1"), frozenset[str]())
+    pool = AnswerPool(questions, ("a", "b", "c", "d"), ("en", "en", "cs", "en"), answered)
+    asked = np.array([[1, 0], [0, 1]], np.float32)
+    answers = np.array([[0.9, 0.0], [0.8, 0.5], [0.7, 0.0], [0.0, 0.6]], np.float32)
+    found = answer_precision(pool, asked, answers)
+    assert found.mean_average_precision == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2) / 2)
+    assert (found.queries, found.candidates, found.langs) == (2, 4, ("en", "cs"))
+    # of the first question: the English answer is first, the Czech one has one wrong answer before it
+    assert found.matrix == ((1.0, 0.5), (0.5, None))
+    assert found.same_language_first == 0.0

@@ -269,3 +269,43 @@ def test_a_curve_needs_something_to_measure_on(
     assert code == 1 and "give --tatoeba or --sts" in err
     code, _, err = run(capsys, *base, "--train", "distill {pairs}", "--tatoeba", pairs)
     assert code == 1 and "{student} must stand in it" in err
+
+
+def test_questions_ask_one_pool_of_the_answers_of_all_languages(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def lines(name: str, rows: list[dict[str, Any]]) -> str:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        return str(path)
+
+    questions = [
+        lines(
+            "q.en.jsonl",
+            [
+                {"id": 1, "lang": "en", "text": "red apple"},
+                {"id": 2, "lang": "en", "text": "blue river"},
+            ],
+        ),
+        lines("q.cs.jsonl", [{"id": 1, "lang": "cs", "text": "red jablko"}]),
+    ]
+    answers: list[dict[str, Any]] = [
+        {"id": "a", "lang": "en", "text": "red apple", "questions": 1},
+        {"id": "b", "lang": "cs", "text": "cervene jablko", "questions": [1]},
+        {"id": "c", "lang": "en", "text": "blue river", "questions": ["2"]},
+        {"id": "d", "lang": "en", "text": "green leaf", "questions": ["2"]},
+    ]
+    pool = lines("a.jsonl", answers)
+    report = as_json(capsys, "bias", *questions, "--answers", pool, "--encoder", "hash")
+    found = report["result"]
+    assert (found["queries"], found["candidates"], found["depth"]) == (3, 4, 20)
+    assert set(found["by_query_language"]) == {"en", "cs"}
+    assert 0.5 < found["mean_average_precision"] <= 1.0
+    assert found["matrix"][0][0] > 0.7  # the same words come first
+    wrong = lines("x.jsonl", [{**answers[0], "questions": ["9"]}])
+    code, _, err = run(capsys, "bias", questions[0], "--answers", wrong, "--encoder", "hash")
+    assert code == 1
+    assert "answers to 1 questions that are not in" in err
+    code, _, err = run(capsys, "bias", questions[0], "--answers", questions[0], "--encoder", "hash")
+    assert code == 1
+    assert "q.en.jsonl:1: a JSON object with id, lang, text, questions is expected" in err

@@ -1,6 +1,16 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import costra, curve
-from .bias import Pool, aligned_pool, language_bias, pool_precision, read_pool
+from .bias import (
+    AnswerPool,
+    Pool,
+    PoolPrecision,
+    aligned_pool,
+    answer_precision,
+    language_bias,
+    pool_precision,
+    read_answers,
+    read_pool,
+)
 from .bucc import Mined, Quality, Split, best_threshold, quality, read_split, write_gold
 from .cluster_sentences import ClusterSentences
 from .encoding import Remembering, encoded
@@ -28,6 +38,7 @@ from .tatoeba import accuracy, macro, read_pairs
 __all__ = [
     "BLOCK",
     "LONGEST",
+    "AnswerPool",
     "ClusterSentences",
     "DataFile",
     "Labelled",
@@ -35,6 +46,7 @@ __all__ = [
     "Mined",
     "Pairs",
     "Pool",
+    "PoolPrecision",
     "Quality",
     "Remembering",
     "Retrieval",
@@ -44,6 +56,7 @@ __all__ = [
     "accuracy",
     "across",
     "aligned_pool",
+    "answer_precision",
     "as_documents",
     "best_threshold",
     "correlation",
@@ -64,6 +77,7 @@ __all__ = [
     "paraphrases",
     "pool_precision",
     "quality",
+    "read_answers",
     "read_classified",
     "read_graded",
     "read_labelled",

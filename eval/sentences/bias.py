@@ -4,16 +4,19 @@
 alone (expected) and all joined (actual). Where cosines of one language pair are higher than those of
 another for equal grades, the joined figure falls below.
 
+`answer_precision`: LAReQA (Roy et al. 2020): questions against one pool of the answers of all languages, mAP@20.
+
 `pool_precision`: sentence-to-translation retrieval in one pool of all languages; the right answers to a query are its
-translations in all of them. The measure and the matrix are those of LAReQA (Roy et al. 2020), whose task is another one,
-questions to answers. mAP@20 over the pool, and for each pair of languages.
+translations in all of them, with LAReQA's measure. mAP@20 over the pool, and for each pair of languages.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +24,19 @@ from numpy.typing import NDArray
 from configs.errors import DocumentError
 from eval.sentences.encoding import Remembering, encoded
 from eval.sentences.sts import Correlation, Graded, correlation, cosines, joined
-from eval.sentences.tables import read_rows
+from eval.sentences.tables import lines, read_rows
 from indexer.schema import Encoder, Matrix
 
 __all__ = [
+    "AnswerPool",
     "LanguageBias",
     "Pool",
     "PoolPrecision",
     "aligned_pool",
+    "answer_precision",
     "language_bias",
     "pool_precision",
+    "read_answers",
     "read_pool",
 ]
 
@@ -55,6 +61,17 @@ class Pool:
     texts: tuple[str, ...]
     langs: tuple[str, ...]
     meanings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPool:
+    """Questions, whose `meanings` are their ids, and a pool of answers: (m,) texts, languages, and the questions that
+    each answers."""
+
+    questions: Pool
+    texts: tuple[str, ...]
+    langs: tuple[str, ...]
+    answered: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +149,77 @@ def aligned_pool(pivot: str, files: Sequence[tuple[str, str]]) -> Pool:
     return Pool(tuple(texts), tuple(langs), tuple(meanings))
 
 
+def read_answers(questions: Sequence[str], answers: Sequence[str]) -> AnswerPool:
+    """LAReQA's input: JSON lines of questions (`id`, `lang`, `text`) and of answers (`id`, `lang`, `text`, `questions`:
+    the ids of those it answers, one text or a list). Several files of each are one pool.
+
+    A question's id is that of its translations too. Raises DocumentError for an answer to a question that is not there.
+    """
+    rows = [row for path in questions for row in _json_lines(path, ("id", "lang", "text"))]
+    asked = {row["id"] for row in rows}
+    found = [
+        row for path in answers for row in _json_lines(path, ("id", "lang", "text", "questions"))
+    ]
+    of = [
+        row["questions"] if isinstance(row["questions"], list) else [row["questions"]]
+        for row in found
+    ]
+    unknown = sorted({str(one) for ids in of for one in ids} - asked)
+    if unknown:
+        raise DocumentError(
+            f"{', '.join(answers)}: answers to {len(unknown)} questions that are not in {', '.join(questions)}, "
+            f"first {unknown[0]!r}"
+        )
+    return AnswerPool(
+        Pool(
+            tuple(row["text"] for row in rows),
+            tuple(row["lang"] for row in rows),
+            tuple(row["id"] for row in rows),
+        ),
+        tuple(row["text"] for row in found),
+        tuple(row["lang"] for row in found),
+        tuple(frozenset(map(str, ids)) for ids in of),
+    )
+
+
+def answer_precision(
+    pool: AnswerPool, questions: Matrix, answers: Matrix, depth: int = DEPTH, block: int = 512
+) -> PoolPrecision:
+    """LAReQA (Roy et al. 2020): every question asks one pool of the answers of all languages.
+
+    `questions` (n, dim) and `answers` (m, dim): unit rows. Figures as `pool_precision`.
+    """
+    right: dict[str, list[int]] = {}
+    for row, ids in enumerate(pool.answered):
+        for one in ids:
+            right.setdefault(one, []).append(row)
+    asked = pool.questions
+    return _precision(
+        asked.langs, pool.langs, [right.get(one, []) for one in asked.meanings], questions, answers,
+        False, depth, block,
+    )  # fmt: skip
+
+
+def _json_lines(path: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file, each with these keys. DocumentError with the line where one is not."""
+    found = []
+    for number, line in lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or any(not row.get(name) for name in names):
+            raise DocumentError(
+                f"{path}:{number}: a JSON object with {', '.join(names)} is expected"
+            )
+        found.append({**row, "id": str(row["id"])})
+    if not found:
+        raise DocumentError(f"{path}: there is nothing in it")
+    return found
+
+
 def pool_precision(
     pool: Pool, vectors: Matrix, depth: int = DEPTH, block: int = 512
 ) -> PoolPrecision:
@@ -141,25 +229,44 @@ def pool_precision(
     LAReQA's evaluation computes it. Ties go to the lower row. A block of queries at a time is compared
     with the whole pool: memory is block x n.
     """
-    langs = tuple(dict.fromkeys(pool.langs))
-    lang = np.array([langs.index(code) for code in pool.langs])  # (n,)
-    numbers = {meaning: at for at, meaning in enumerate(dict.fromkeys(pool.meanings))}
-    meaning = np.array([numbers[one] for one in pool.meanings])  # (n,)
-    right_rows: list[list[int]] = [[] for _ in numbers]
-    for row, one in enumerate(meaning.tolist()):
-        right_rows[one].append(row)
+    rows_of: dict[str, list[int]] = {}
+    for row, meaning in enumerate(pool.meanings):
+        rows_of.setdefault(meaning, []).append(row)
+    right = [
+        [other for other in rows_of[meaning] if other != row]
+        for row, meaning in enumerate(pool.meanings)
+    ]
+    return _precision(pool.langs, pool.langs, right, vectors, vectors, True, depth, block)
 
+
+def _precision(
+    asking: Sequence[str],
+    answering: Sequence[str],
+    right_rows: Sequence[Sequence[int]],
+    queries_of: Matrix,
+    candidates_of: Matrix,
+    itself: bool,
+    depth: int,
+    block: int,
+) -> PoolPrecision:
+    """`asking`, `answering`: the languages of queries and candidates; `right_rows`: of each query; `itself`: a query is
+    the candidate of the same row, which it does not find.
+    """
+    langs = tuple(dict.fromkeys([*asking, *answering]))
+    lang = np.array([langs.index(code) for code in asking])  # (queries,)
+    other = np.array([langs.index(code) for code in answering])  # (candidates,)
     average = np.full(len(lang), np.nan)  # AP@k of each query
     reciprocal = np.zeros((len(langs), len(langs)))
     asked = np.zeros((len(langs), len(langs)), dtype=np.int64)
     own_language_first = 0
     for start in range(0, len(lang), block):
-        scores = vectors[start : start + block] @ vectors.T  # (block, n)
+        scores = queries_of[start : start + block] @ candidates_of.T  # (block, candidates)
         for query, row_scores in enumerate(scores, start=start):
-            right = [row for row in right_rows[meaning[query]] if row != query]
+            right = right_rows[query]
             if not right:
                 continue
-            row_scores[query] = -np.inf  # a query does not find itself
+            if itself:
+                row_scores[query] = -np.inf
             before = _wrong_before(row_scores, right)  # wrong candidates above each right answer
             order = sorted(range(len(right)), key=lambda at: (-row_scores[right[at]], right[at]))
             hits = 0.0
@@ -167,13 +274,13 @@ def pool_precision(
                 rank = before[at] + found
                 if rank <= depth:
                     hits += found / rank
-                q, a = lang[query], lang[right[at]]
+                q, a = lang[query], other[right[at]]
                 asked[q, a] += 1
                 if before[at] + 1 <= depth:
                     reciprocal[q, a] += 1 / (before[at] + 1)
             average[query] = hits / min(depth, len(right))
             first = int(row_scores.argmax())
-            own_language_first += bool(first not in right and lang[first] == lang[query])
+            own_language_first += bool(first not in right and other[first] == lang[query])
     queries = ~np.isnan(average)
     if not queries.any():
         raise DocumentError(
@@ -182,7 +289,7 @@ def pool_precision(
     return PoolPrecision(
         langs=langs,
         queries=int(queries.sum()),
-        candidates=len(lang),
+        candidates=len(other),
         depth=depth,
         mean_average_precision=float(average[queries].mean()),
         by_query_language={
