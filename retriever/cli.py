@@ -80,6 +80,11 @@ _BATCH = 256  # queries of a file that are encoded together
     "not; - is standard input.",
 )
 @click.option(
+    "--like",
+    metavar="ID",
+    help="In place of QUERY: the documents nearest to this one by meaning, in every language.",
+)
+@click.option(
     "--explain",
     is_flag=True,
     help="Show each signal's score, rank and share, and the word of the hit that answers each word.",
@@ -102,6 +107,7 @@ def search(
     sort: str | None,
     facets: tuple[str, ...],
     queries: str | None,
+    like: str | None,
     explain: bool,
     literal: bool,
     as_json: bool,
@@ -115,8 +121,12 @@ def search(
 
     With --json each hit is a line of JSON; for many queries the line also names its query.
     """
-    if (query is None) == (queries is None):
-        raise click.UsageError("give a QUERY, or --queries FILE")
+    if sum(given is not None for given in (query, queries, like)) != 1:
+        raise click.UsageError("give a QUERY, --queries FILE or --like ID")
+    if like is not None and (mode or sort or facets or literal):
+        raise click.UsageError(
+            "--like goes by meaning: without --mode, --sort, --facet and --literal"
+        )
     from configs.load import load
     from configs.settings import Settings
     from indexer.schema import AllOf, Where
@@ -139,6 +149,19 @@ def search(
     index = open_index(index_path, settings=settings)
     if note := index.retriever.collection.facts.note:
         click.echo(note, err=True)
+    if like is not None:
+        started = time.perf_counter()
+        with _called_wrongly():
+            hits = index.similar(like, k, where)
+        seconds = time.perf_counter() - started
+        if as_json:
+            for hit in hits:
+                line = {"like": like, **record(hit, hits.query, explain)}
+                click.echo(json.dumps(line, ensure_ascii=False))
+            return
+        _print(hits, hits.query, explain)
+        click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
+        return
     if query is not None:
         read = index.retriever.parsed(query, where, literal)
         with _called_wrongly():

@@ -49,6 +49,7 @@ SIGNALS: Mapping[Mode, tuple[SignalName, ...]] = {
     "dense": ("dense",),
     "lexical": ("lexical",),
 }
+LIKENESS = 4  # passages of a document that similar ones are searched with: its beginning says what it is about
 POOLS = 4  # pools tried, each four times as large, until there are enough documents
 
 
@@ -173,6 +174,35 @@ class Retriever:
         collection = self._collection
         rankings = self._rankings(collection, queries, wanted, mode, where)
         return [_hits(collection, ranking, 0, wanted) for ranking in rankings]
+
+    def similar(
+        self, document_id: str, k: int | None = None, where: Where | None = None
+    ) -> list[Hit]:
+        """The documents nearest to one of the index by meaning, in every language; itself is left out.
+
+        Each of its first passages is a query, and a document scores as the best of them.
+        Raises ConfigError for an id that is not in the index, and as `search`.
+        """
+        wanted = self._wanted(k)
+        collection = self._collection
+        keys = collection.passages([document_id]).get(document_id)
+        if keys is None:
+            raise ConfigError(f"not in the index: {document_id!r}")
+        texts = [
+            f"{document.title}\n{passage.text}".strip()[: self.settings.max_query]
+            for document, passage in collection.fetch(keys[:LIKENESS])
+        ]
+        texts = [text for text in texts if any(map(str.isalnum, text))]
+        self._collection.check_where(where)
+        best: dict[str, Hit] = {}
+        for ranking in self._rankings(collection, texts, wanted + 1, "dense", where, True):
+            for hit in _hits(collection, ranking, 0, wanted + 1):
+                kept = best.get(hit.document.id)
+                if kept is None or hit.score > kept.score:
+                    best[hit.document.id] = hit
+        best.pop(document_id, None)
+        hits = sorted(best.values(), key=lambda hit: (-hit.score, hit.document.id))[:wanted]
+        return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
 
     def rank(
         self,

@@ -168,6 +168,15 @@ class SearchIndex:
             for text, hits in zip(texts, found, strict=True)
         ]
 
+    def similar(self, document_id: str, k: int | None = None, where: Filter | None = None) -> Hits:
+        """The `k` documents nearest to one of the index by meaning, in every language; itself is left out.
+
+        Raises ConfigError for an id that is not in the index.
+        """
+        hits = self.retriever.similar(document_id, k, _where(where))
+        document = self.get(document_id)
+        return Hits(document.title or document.id if document else document_id, hits)
+
     # -- documents -----------------------------------------------------------------------------
 
     def get(self, document_id: str) -> Document | None:

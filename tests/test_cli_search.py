@@ -159,3 +159,17 @@ def test_analyze_shows_language_words_and_stems(run: Command) -> None:
     assert record["words"] == [
         {"word": "Häuser", "words": ["hauser", "haeuser"], "stems": ["haus"]}
     ]
+
+
+def test_documents_like_one_are_searched_in_place_of_a_query(run: Command, index: Path) -> None:
+    ended = run("search", "--like", "cs-1", "-i", index)
+    assert ended.out.splitlines()[0].startswith("  1. ") and ended.err.startswith("2 hits in ")
+    assert "cs-1" not in ended.out
+    lines = run("search", "--like", "cs-1", "-i", index, "--lang", "en", "--json").out.splitlines()
+    records = [json.loads(line) for line in lines]
+    assert {record["id"] for record in records} == {"en-1", "evil"}
+    assert {record["like"] for record in records} == {"cs-1"}
+    missing = run("search", "--like", "none", "-i", index)
+    assert missing.code == 2 and "not in the index: 'none'" in missing.err
+    assert "give a QUERY" in run("search", "owl", "--like", "cs-1", "-i", index).err
+    assert "by meaning" in run("search", "--like", "cs-1", "--sort", "kind", "-i", index).err

@@ -341,3 +341,17 @@ def test_refresh_moves_to_an_index_that_was_built_again_with_another_encoder(
     assert retriever.refresh()
     assert retriever.collection.encoder.dim == 32
     assert retriever.search("tiger", k=1)[0].document.id == "a"
+
+
+def test_documents_like_one_are_found_by_meaning(retriever: Retriever) -> None:
+    assert ids(retriever.similar("twin-a", k=1)) == ["twin-b"]
+    found = retriever.similar("long", k=5)
+    assert [hit.rank for hit in found] == [1, 2, 3, 4, 5]
+    assert len(set(ids(found))) == 5 and "long" not in ids(found)
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+    assert ids(retriever.similar("long", where=Where(frozenset({"bn"})))) == ["bn-1"]
+    assert len(retriever.similar("n-000", k=155)) == 155  # all others
+    with pytest.raises(ConfigError, match="not in the index: 'none'"):
+        retriever.similar("none")
+    with pytest.raises(ConfigError, match="k must be at least 1"):
+        retriever.similar("long", k=0)

@@ -230,7 +230,9 @@ def test_a_document_is_shown_whole(client: FlaskClient) -> None:
     assert "An <mark>owl</mark> sleeps by day.\nIt hunts at night." in text
     assert 'href="/?q=owl"' in text
     assert '<input id="q" name="q" type="search" value="owl"' in text
-    assert "More like this" in text
+    assert 'href="/document?id=untitled' not in text  # itself is not among those like it
+    like = text.split("More like this")[1]
+    assert like.count('<li><a href="/document?id=') == 6
     back = page(
         client, "/document?id=untitled&q=owl&back=q%3Dowl%26mode%3Ddense%26offset%3D10&rank=12"
     )
@@ -899,3 +901,23 @@ def test_the_first_page_offers_questions_and_languages_as_links(index: Path) -> 
     assert "Only in Czech" in only and 'name="lang" value="cs"' in only
     twenty = page(client, "/?q=walnut&k=20")
     assert "<strong>20</strong>" in twenty and len(re.findall('<li class="hit"', twenty)) == 20
+
+
+def test_documents_like_one_are_given_to_programs(client: FlaskClient) -> None:
+    found = client.get("/api/v1/similar?id=untitled&k=3")
+    assert found.status_code == 200 and found.json is not None
+    hits = found.json["hits"]
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert "untitled" not in [hit["id"] for hit in hits]
+    scores = [hit["score"] for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    czech = client.get("/api/v1/similar?id=untitled&lang=cs").json
+    assert czech is not None and {hit["lang"] for hit in czech["hits"]} == {"cs"}
+    assert client.get("/api/v1/similar?id=none").status_code == 404
+    wrong = client.get("/api/v1/similar?id=untitled&k=0&lang=xx")
+    assert wrong.status_code == 400 and wrong.json is not None
+    codes = {problem["code"] for problem in wrong.json["error"]["problems"]}
+    assert codes == {"k_out_of_range", "language_unknown"}
+    assert "the fields are id, k, lang" in client.get("/api/v1/similar?id=untitled&q=owl").get_data(
+        True
+    )

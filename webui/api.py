@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -89,6 +90,35 @@ def document() -> Response:
         lang=found.lang,
         language=languages.name(found.lang),
         fields=dict(found.fields),
+    )
+
+
+@api.get("/similar")
+def similar() -> Response:
+    """The documents nearest to one by meaning, in every language."""
+    started = time.perf_counter()
+    shared = services()
+    values = from_query_string(request.args)
+    document_id = values.pop("id", "")
+    found = shared.live.document(str(document_id))
+    if found is None:
+        raise NotFound("The index has no document with this id.")
+    other = sorted(set(values) - {"k", "lang"})
+    if other:
+        raise Refused([
+            Problem("field_unknown", name[:40], f"There is no field {shown(name)}; the fields are id, k, lang.")
+            for name in other[:5]
+        ])  # fmt: skip
+    known = [language.code for language in shared.live.facts().languages]
+    asked = read({"q": "any", **values}, shared.limits, known, strict=True)
+    hits = Found(shared.live.similar(found.id, asked.k, asked.langs), False, 0.0, searched="")
+    return jsonify(
+        id=found.id,
+        k=asked.k,
+        langs=list(asked.langs),
+        generation=shared.live.facts().generation,
+        seconds=round(time.perf_counter() - started, 6),
+        hits=[_hit(hit, asked, hits) for hit in hits.hits],
     )
 
 

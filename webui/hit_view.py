@@ -25,7 +25,6 @@ __all__ = [
     "heading",
     "heading_segments",
     "hit_view",
-    "likeness",
     "number",
     "source",
 ]
@@ -37,7 +36,6 @@ SCORES = {"dense": "cosine", "lexical": "BM25", "alignment": "of 1"}
 PLACE = re.compile(r"(\d{1,9})-(\d{1,9})")
 HEADING = 80  # characters of a text that stand for a missing title
 TITLE = 200  # characters of a title among hits; a longer one would push the other hits away
-LIKENESS = 300  # characters of a document that similar ones are searched with
 FIELDS = 8  # of a document, under its title
 PASSAGE = 2_000  # characters, in which answers are looked for where no passage was asked for
 SHOWN = 200_000  # characters of a document; more would stall a telephone
@@ -133,11 +131,6 @@ def heading(document: Document) -> str:
         return document.title.strip()
     lines = document.text.strip().splitlines()
     return _short(lines[0].strip() if lines else "", HEADING) or document.id
-
-
-def likeness(document: Document) -> str:
-    """A query for documents like this one: its title and the beginning of its text."""
-    return _short(" ".join(f"{document.title} {document.text}".split()), LIKENESS)
 
 
 def _short(text: str, length: int) -> str:

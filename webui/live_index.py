@@ -196,6 +196,10 @@ class Live:
             searched != parsed.text, parsed.syntax, self._retriever.floor(asked.mode),
         )  # fmt: skip
 
+    def similar(self, document_id: str, k: int, langs: Sequence[str] = ()) -> list[Hit]:
+        """The documents nearest to one by meaning. Raises ConfigError for an id that is not in the index."""
+        return self._retriever.similar(document_id, k, Where(langs=frozenset(langs)) or None)
+
     def parsed(self, query: str) -> str:
         """The text of a query, without its syntax."""
         return self._retriever.parsed(query).text

@@ -20,7 +20,6 @@ __all__ = ["Tool", "ToolError", "call", "tools"]
 MOST = 20  # hits; an assistant pays for every word it reads
 FEW = 5
 PART = 20_000  # characters of a document in one answer
-ASKED = 1_000  # characters of a document that similar ones are searched with
 
 Json = dict[str, Any]
 
@@ -159,15 +158,9 @@ def _similar(live: Live, limits: Limits, arguments: Mapping[str, Any]) -> Json:
     k = arguments.get("k", FEW)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= limits.max_k:
         raise ToolError(f"k must be a whole number from 1 to {limits.max_k}, not {shown(k)}")
-    text = f"{found.title}\n{found.text}".strip()[: min(ASKED, limits.max_query)]
-    values = {
-        "q": text, "k": k + 1, "mode": "dense", "lang": arguments.get("lang", []), "literal": True,
-    }  # fmt: skip
     known = [language.code for language in live.facts().languages]
-    wider = Limits(k=k, max_k=limits.max_k + 1, max_query=limits.max_query)
-    hits = live.search(read(values, wider, known, strict=True)).hits
-    others = [hit for hit in hits if hit.document.id != found.id][:k]
-    return {"hits": [_hit(hit) for hit in others]}
+    langs = read({"q": "any", "lang": arguments.get("lang", [])}, limits, known, strict=True).langs
+    return {"hits": [_hit(hit) for hit in live.similar(found.id, k, langs)]}
 
 
 def _found(live: Live, document_id: object) -> Document:

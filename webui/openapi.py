@@ -96,6 +96,21 @@ def description(limits: Limits) -> Json:
                     "responses": responses("Document", "The document.", "404", *TOKENS),
                 }
             },
+            "/api/v1/similar": {
+                "get": {
+                    "operationId": "similar",
+                    "summary": "The documents nearest to one by meaning, in every language",
+                    "security": READING,
+                    "parameters": [
+                        {"name": "id", "in": "query", "required": True, "schema": TEXT},
+                        *(
+                            {"name": name, "in": "query", "schema": _in_query(name, fields[name])}
+                            for name in ("k", "lang")
+                        ),
+                    ],
+                    "responses": responses("Similar", "Hits, nearest first.", "404", *TOKENS),
+                }
+            },
             "/healthz": {
                 "get": {
                     "operationId": "healthz",
@@ -282,6 +297,14 @@ def _schemas(fields: dict[str, Json]) -> Json:
         },
         "Found": found,
         "Hit": hit,
+        "Similar": schema_object(
+            id=TEXT,
+            k=INTEGER,
+            langs=list_of(TEXT),
+            generation=INTEGER,
+            seconds=NUMBER,
+            hits=list_of({"$ref": "#/components/schemas/Hit"}),
+        ),
         "Info": schema_object(
             generation=INTEGER,
             documents=INTEGER,

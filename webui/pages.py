@@ -32,7 +32,6 @@ from webui.hit_view import (
     heading,
     heading_segments,
     hit_view,
-    likeness,
     source,
 )
 from webui.judgments import GRADES
@@ -43,6 +42,7 @@ from webui.services import services
 
 __all__ = ["pages"]
 
+SIMILAR = 6  # documents under "More like this"
 pages = Blueprint("pages", __name__)
 
 
@@ -232,7 +232,10 @@ def document() -> str:
         direction=direction,
         query=query,
         back=_back(query, request.args.get("back", ""), request.args.get("rank", "")),
-        likeness=likeness(found),
+        similar=[
+            (hit.document, heading(hit.document), languages.name(hit.document.lang))
+            for hit in services().live.similar(found.id, SIMILAR)
+        ],
     )
 
 
