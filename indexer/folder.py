@@ -257,6 +257,11 @@ class IndexFolder:
         held = self.lexical if isinstance(self.lexical, LexicalIndex) and not literal else None
         return [*prepared(texts, self.encoder, langs, weight, self._word_weights, held)]
 
+    def beginning(self, prefix: str) -> list[tuple[str, int]]:
+        """Words as indexed that begin so, with the passages that hold each, most first."""
+        held = self.lexical
+        return held.beginning(prefix) if isinstance(held, LexicalIndex) else []
+
     def check_where(self, where: Where | None) -> None:
         """Raises ConfigError for a filter on a language nobody knows or a field that no document has."""
         if where is not None:

@@ -22,6 +22,7 @@ __all__ = [
     "Collection",
     "CollectionFacts",
     "Compare",
+    "Completing",
     "Condition",
     "Contains",
     "Counted",
@@ -262,6 +263,15 @@ class Fielded(Protocol):
 
     def field_counts(self, name: str, most: int = 10_000) -> Mapping[str, int]:
         """How many documents have each value of a field, of the `most` frequent ones, most first."""
+        ...
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A collection that knows the words it holds by their beginnings."""
+
+    def beginning(self, prefix: str) -> list[tuple[str, int]]:
+        """Words as indexed that begin so, with the passages that hold each, most first."""
         ...
 
 

@@ -41,6 +41,7 @@ from retriever import fusion
 from retriever.fields import check_field, counted, sorted_hits
 from retriever.learned_fusion import Probability, features, learned, weights_of
 from retriever.query_language import ParsedQuery, parse_query
+from retriever.suggestions import suggestions
 
 __all__ = ["Retriever"]
 
@@ -203,6 +204,10 @@ class Retriever:
         best.pop(document_id, None)
         hits = sorted(best.values(), key=lambda hit: (-hit.score, hit.document.id))[:wanted]
         return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
+
+    def suggest(self, text: str, most: int = 8) -> list[str]:
+        """Queries that a text which is being typed may become: titles, and phrases of several documents."""
+        return suggestions(self._collection, text[: self.settings.max_query], most)
 
     def rank(
         self,

@@ -177,6 +177,10 @@ class SearchIndex:
         document = self.get(document_id)
         return Hits(document.title or document.id if document else document_id, hits)
 
+    def suggest(self, text: str, most: int = 8) -> list[str]:
+        """Queries that a text which is being typed may become: titles of documents, and frequent phrases."""
+        return self.retriever.suggest(text, most)
+
     # -- documents -----------------------------------------------------------------------------
 
     def get(self, document_id: str) -> Document | None:

@@ -259,6 +259,31 @@ def test_the_keyboard_moves_between_box_and_hits(browser: Browser, site: str) ->
     browser.wait("return location.pathname == '/document'")
 
 
+def test_what_is_typed_is_completed_and_the_last_queries_stay_in_the_browser(
+    browser: Browser, site: str
+) -> None:
+    browser.open(site)
+    browser.run("localStorage.clear(); return 1")
+    browser.open(site)
+    offered = "return [...document.querySelectorAll('#suggestions option')].map((one) => one.value)"
+    browser.press("walnut num")
+    browser.wait(f"return (() => {{ {offered} }})().length > 0")
+    assert all(one.lower().startswith("walnut num") for one in browser.run(offered))
+    browser.press("ber", "Enter")
+    browser.wait("return location.search.includes('walnut')")
+    browser.open(site)
+    link = "return document.querySelector('.recent a')"
+    assert browser.run(f"{link}.textContent") == "walnut number"
+    assert browser.run(f"{link}.getAttribute('href')") == "/?q=walnut+number"
+    browser.press("wal")
+    browser.wait(f"return (() => {{ {offered} }})()[0] == 'walnut number'")
+    browser.click(".recent button")
+    assert browser.run("return localStorage.getItem('tandem.recent')") is None
+    assert browser.run(f"{link}") is None
+    browser.open(site)
+    assert browser.run(f"{link}") is None
+
+
 def test_why_and_the_language_list_open(browser: Browser, site: str) -> None:
     browser.open(site + "?q=hospital")
     browser.click(".why summary")

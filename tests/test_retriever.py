@@ -355,3 +355,14 @@ def test_documents_like_one_are_found_by_meaning(retriever: Retriever) -> None:
         retriever.similar("none")
     with pytest.raises(ConfigError, match="k must be at least 1"):
         retriever.similar("long", k=0)
+
+
+def test_a_query_that_is_being_typed_is_completed(retriever: Retriever) -> None:
+    assert retriever.suggest("nem") == ["Nemocnice", "Nemocnice v Praze"][:1]
+    assert retriever.suggest("Wha")[0] == "Whales"
+    assert "identical twin sentence" in retriever.suggest("identical tw")  # two documents hold it
+    assert "walnut tree number" in retriever.suggest("walnut tr")
+    assert retriever.suggest("lightho") == ["lighthouse"]  # in one document: the word alone
+    for text in ("", "n", "!?", "zzzz", "walnut tree xy", "x" * 5000):
+        assert retriever.suggest(text) == []
+    assert len(retriever.suggest("wal", most=1)) == 1

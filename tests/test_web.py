@@ -921,3 +921,10 @@ def test_documents_like_one_are_given_to_programs(client: FlaskClient) -> None:
     assert "the fields are id, k, lang" in client.get("/api/v1/similar?id=untitled&q=owl").get_data(
         True
     )
+
+
+def test_what_is_typed_is_completed_for_programs(client: FlaskClient) -> None:
+    found = client.get("/api/v1/suggest?q=ow").json
+    assert found is not None and found["query"] == "ow"
+    assert all("ow" in one.lower() for one in found["suggestions"])
+    assert client.get("/api/v1/suggest").json == {"query": "", "suggestions": []}

@@ -20,6 +20,8 @@ from webui.services import services
 
 __all__ = ["api", "machine"]
 
+SUGGESTIONS = 8
+
 api = Blueprint("api", __name__, url_prefix="/api/v1")
 machine = Blueprint("machine", __name__)
 
@@ -91,6 +93,14 @@ def document() -> Response:
         language=languages.name(found.lang),
         fields=dict(found.fields),
     )
+
+
+@api.get("/suggest")
+def suggest() -> Response:
+    """Queries that a text which is being typed may become."""
+    shared = services()
+    text = request.args.get("q", "")[: shared.limits.max_query]
+    return jsonify(query=text, suggestions=shared.live.suggest(text, SUGGESTIONS))
 
 
 @api.get("/similar")

@@ -200,6 +200,10 @@ class Live:
         """The documents nearest to one by meaning. Raises ConfigError for an id that is not in the index."""
         return self._retriever.similar(document_id, k, Where(langs=frozenset(langs)) or None)
 
+    def suggest(self, text: str, most: int) -> list[str]:
+        """Queries that a text which is being typed may become."""
+        return self._retriever.suggest(text, most)
+
     def parsed(self, query: str) -> str:
         """The text of a query, without its syntax."""
         return self._retriever.parsed(query).text

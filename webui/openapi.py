@@ -111,6 +111,17 @@ def description(limits: Limits) -> Json:
                     "responses": responses("Similar", "Hits, nearest first.", "404", *TOKENS),
                 }
             },
+            "/api/v1/suggest": {
+                "get": {
+                    "operationId": "suggest",
+                    "summary": "Queries that a text which is being typed may become",
+                    "security": READING,
+                    "parameters": [
+                        {"name": "q", "in": "query", "required": False, "schema": TEXT},
+                    ],
+                    "responses": responses("Suggested", "The best first.", *TOKENS),
+                }
+            },
             "/healthz": {
                 "get": {
                     "operationId": "healthz",
@@ -297,6 +308,13 @@ def _schemas(fields: dict[str, Json]) -> Json:
         },
         "Found": found,
         "Hit": hit,
+        "Suggested": schema_object(
+            query=TEXT,
+            suggestions={
+                **list_of(TEXT),
+                "description": "Titles that hold the words, then phrases of several documents.",
+            },
+        ),
         "Similar": schema_object(
             id=TEXT,
             k=INTEGER,

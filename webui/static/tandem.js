@@ -2,6 +2,7 @@
 "use strict";
 
 const box = document.getElementById("q");
+const options = document.getElementById("suggestions");
 const titles = () => Array.from(document.querySelectorAll(".hit h2 a"));
 const typing = (element) => element.matches("input:not([type=checkbox]), textarea, select");
 
@@ -20,7 +21,7 @@ document.addEventListener("keydown", (event) => {
     if (!open) return;
     open.open = false;
     open.querySelector("summary").focus();
-  } else if (event.key === "ArrowDown" && (from === box || hit)) {
+  } else if (event.key === "ArrowDown" && ((from === box && !options.childElementCount) || hit)) {
     if (!move(from, 1)) return;
   } else if (event.key === "ArrowUp" && hit) {
     move(from, -1);
@@ -89,3 +90,89 @@ document.addEventListener("submit", async (event) => {
     said.classList.add("failed");
   }
 });
+
+// Suggestions as one types: one's last queries, which stay in this browser, then what the index offers.
+const RECENT = "tandem.recent";
+let typed = 0;
+
+function recent() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(RECENT) || "[]");
+    return Array.isArray(kept) ? kept.filter((query) => typeof query === "string") : [];
+  } catch {
+    return []; // storage is switched off, or holds something else
+  }
+}
+
+function offer(queries) {
+  options.replaceChildren(
+    ...[...new Set(queries)].slice(0, 10).map((query) => {
+      const option = document.createElement("option");
+      option.value = query;
+      return option;
+    }),
+  );
+}
+
+async function suggest() {
+  const text = box.value;
+  const mine = recent().filter((query) => query.toLowerCase().startsWith(text.toLowerCase()));
+  const now = ++typed;
+  if (text.trim().length < 2) return offer(mine);
+  try {
+    const answer = await fetch(`${box.dataset.suggest}?${new URLSearchParams({ q: text })}`);
+    const found = answer.ok ? (await answer.json()).suggestions : [];
+    if (now === typed) offer([...mine.slice(0, 3), ...found]);
+  } catch {
+    offer(mine); // the server is away; the search itself will say so
+  }
+}
+
+if (box && options) {
+  let waiting = 0;
+  box.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(suggest, 120);
+  });
+  box.addEventListener("focus", () => offer(box.value ? [] : recent()));
+  if (box === document.activeElement && !box.value) offer(recent());
+  box.form.addEventListener("submit", () => {
+    const query = box.value.trim();
+    if (!query) return;
+    try {
+      localStorage.setItem(RECENT, JSON.stringify([query, ...recent().filter((one) => one !== query)].slice(0, 10)));
+    } catch {
+      // storage is switched off
+    }
+  });
+}
+
+// The last queries as links on the home page, with a button that forgets them.
+const home = document.querySelector("body.home main, .home main");
+if (home && recent().length) {
+  const section = document.createElement("section");
+  section.className = "recent";
+  section.setAttribute("aria-label", "Recent queries");
+  const list = document.createElement("p");
+  list.append("Recent: ");
+  for (const query of recent().slice(0, 5)) {
+    const link = document.createElement("a");
+    link.href = `${box.form.getAttribute("action")}?${new URLSearchParams({ q: query })}`;
+    link.dir = "auto";
+    link.textContent = query;
+    list.append(link, " ");
+  }
+  const forget = document.createElement("button");
+  forget.type = "button";
+  forget.className = "plain";
+  forget.textContent = "Forget them";
+  forget.addEventListener("click", () => {
+    localStorage.removeItem(RECENT);
+    section.remove();
+    offer([]);
+    box.focus();
+  });
+  list.append(forget);
+  section.append(list);
+  home.prepend(section);
+}
