@@ -94,6 +94,13 @@ _BATCH = 256  # queries of a file that are encoded together
     is_flag=True,
     help="Take all of QUERY as text, and put no word right.",
 )
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "trec"]),
+    help="csv: a table of the hits for a spreadsheet, the documents' fields among its columns. trec: with --queries, "
+    "a run that trec_eval and tandem eval read.",
+)
 @json_option
 @config_options
 def search(
@@ -110,6 +117,7 @@ def search(
     like: str | None,
     explain: bool,
     literal: bool,
+    kind: str | None,
     as_json: bool,
     config: str | None,
     changes: tuple[str, ...],
@@ -123,6 +131,12 @@ def search(
     """
     if sum(given is not None for given in (query, queries, like)) != 1:
         raise click.UsageError("give a QUERY, --queries FILE or --like ID")
+    if kind is not None and as_json:
+        raise click.UsageError("give --json or --format, not both")
+    if (kind == "trec") > (queries is not None) or (kind == "csv") > (queries is None):
+        raise click.UsageError(
+            "--format csv is for one QUERY or --like, --format trec for --queries"
+        )
     if like is not None and (mode or sort or facets or literal):
         raise click.UsageError(
             "--like goes by meaning: without --mode, --sort, --facet and --literal"
@@ -131,6 +145,7 @@ def search(
     from configs.settings import Settings
     from indexer.schema import AllOf, Where
     from indexer.text.conditions import parse_condition
+    from retriever.export import exported
     from retriever.hits import missing_signals, printable, record
     from retriever.search_index import open_index
 
@@ -159,6 +174,9 @@ def search(
                 line = {"like": like, **record(hit, hits.query, explain)}
                 click.echo(json.dumps(line, ensure_ascii=False))
             return
+        if kind == "csv":
+            click.echo(exported(hits.query, hits, hits.floor, kind), nl=False)
+            return
         _print(hits, hits.query, explain)
         click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
         return
@@ -176,6 +194,9 @@ def search(
                 click.echo(json.dumps(line, ensure_ascii=False))
             if facets:
                 click.echo(json.dumps({"query": query, "facets": counts}, ensure_ascii=False))
+            return
+        if kind == "csv":
+            click.echo(exported(query, hits, hits.floor, kind), nl=False)
             return
         if hits.syntax:
             click.echo(
@@ -212,7 +233,10 @@ def search(
         found = index.search_many([text for _, text in good], k, mode, where)
         for (name, text), hits in zip(good, found, strict=True):
             for hit in hits:
-                click.echo(_json_line(hit, name, text) if as_json else _line(hit, name))
+                if kind == "trec":
+                    click.echo(_run_line(hit, name))
+                else:
+                    click.echo(_json_line(hit, name, text) if as_json else _line(hit, name))
     if refused:
         noun = "query" if refused == 1 else "queries"
         click.echo(f"Error: {refused:,} {noun} passed over; the others are searched", err=True)
@@ -241,6 +265,16 @@ def _line(hit: Hit, name: str) -> str:
     document = hit.document
     title = printable(document.title)
     return f"{name}\t{hit.rank}\t{document.id}\t{hit.score:.4f}\t{document.lang}\t{title}"
+
+
+def _run_line(hit: Hit, name: str) -> str:
+    """A line of a TREC run. ConfigError for an id with a blank, which the format cannot hold."""
+    for id_ in (name, hit.document.id):
+        if len(id_.split()) != 1:
+            raise ConfigError(
+                f"the id {id_!r} has a blank, which a TREC run cannot hold; use --json"
+            )
+    return f"{name} Q0 {hit.document.id} {hit.rank} {hit.score:.6f} tandem"
 
 
 def _found(hits: Sequence[Hit]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
+import pty
 import subprocess
 import sys
 import threading
@@ -173,3 +175,71 @@ def test_documents_like_one_are_searched_in_place_of_a_query(run: Command, index
     assert missing.code == 2 and "not in the index: 'none'" in missing.err
     assert "give a QUERY" in run("search", "owl", "--like", "cs-1", "-i", index).err
     assert "by meaning" in run("search", "--like", "cs-1", "--sort", "kind", "-i", index).err
+
+
+def test_hits_are_written_as_a_table_or_as_a_run(run: Command, index: Path, tmp_path: Path) -> None:
+    table = run("search", "nemocnice", "-i", index, "--format", "csv").out
+    rows = list(csv.DictReader(table.lstrip("\ufeff").splitlines()))
+    assert rows[0]["id"] == "cs-1" and rows[0]["kind"] == "place" and len(rows) == 3
+    like = run("search", "--like", "cs-1", "-i", index, "--format", "csv").out
+    assert "cs-1" not in [row["id"] for row in csv.DictReader(like.lstrip("\ufeff").splitlines())]
+    queries = tmp_path / "queries.tsv"
+    queries.write_text("q1\tnemocnice\nq2\towl\n")
+    lines = run("search", "--queries", queries, "-i", index, "-k", 1, "--format", "trec").out
+    cells = [line.split(" ") for line in lines.splitlines()]
+    assert [(c[0], c[1], c[2], c[3], c[5]) for c in cells] == [
+        ("q1", "Q0", "cs-1", "1", "tandem"), ("q2", "Q0", "evil", "1", "tandem")
+    ]  # fmt: skip
+    assert run("search", "owl", "-i", index, "--format", "trec").code == 2
+    assert run("search", "--queries", queries, "-i", index, "--format", "csv").code == 2
+    assert run("search", "owl", "-i", index, "--format", "csv", "--json").code == 2
+
+
+def test_an_id_with_a_blank_is_no_part_of_a_run(run: Command, tmp_path: Path) -> None:
+    build_index(
+        tmp_path / "index", [Document("a b", "owl", "", "", "en")], HashEncoder(), model="hash"
+    )
+    (tmp_path / "queries.txt").write_text("owl\n")
+    ended = run(
+        "search",
+        "--queries",
+        tmp_path / "queries.txt",
+        "-i",
+        tmp_path / "index",
+        "--format",
+        "trec",
+    )
+    assert ended.code == 1 and "the id 'a b' has a blank" in ended.err
+
+
+def test_no_color_holds_on_a_terminal(index: Path) -> None:
+    def shown(**more: str) -> str:
+        ours, theirs = pty.openpty()
+        words = [sys.executable, "-m", "tandem", "search", "nemocnice", "-i", str(index)]
+        with subprocess.Popen(
+            words, stdout=theirs, stderr=subprocess.DEVNULL, env={**os.environ, **more}
+        ) as process:
+            os.close(theirs)
+            parts = []
+            try:
+                while part := os.read(ours, 65536):
+                    parts.append(part)
+            except OSError:  # the other end is closed
+                pass
+            os.close(ours)
+        assert process.returncode == 0
+        return b"".join(parts).decode()
+
+    assert "\x1b[" in shown(NO_COLOR="", TERM="xterm")
+    assert "\x1b[" not in shown(NO_COLOR="1", TERM="xterm")
+
+
+def test_control_c_ends_a_command_with_130(
+    run: Command, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retriever.search_index.open_index", interrupted)
+    ended = run("search", "owl", "-i", index)
+    assert ended.code == 130 and ended.err.endswith("Interrupted.\n")

@@ -21,13 +21,13 @@ from configs.settings import SearchSettings
 from indexer.build import add_documents, build_index
 from indexer.encoders.opening import HashEncoder
 from indexer.schema import Document, Hit, Part, Passage, SignalName
+from retriever.export import exported
 from retriever.retriever import Retriever
 from retriever.snippets import Mark
 from webui.app import create_app
-from webui.export import exported
 from webui.hit_view import direction, excerpt, heading, hit_view, number, source
 from webui.judgments import COLUMNS, Judgments
-from webui.live_index import Found, Live
+from webui.live_index import Live
 
 EVIL = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
 DOCUMENTS = [
@@ -884,7 +884,7 @@ def test_hits_are_exported_as_files(client: FlaskClient) -> None:
 def test_a_cell_that_a_spreadsheet_would_compute_is_text() -> None:
     document = Document("=1+1", "text", "@SUM(A1)", "", "en", {"price": "-3", "=cmd": "+1"})
     hit = Hit(document, Passage("=1+1", 0, "text", 0, 4), 0.5, 1, {})
-    out = exported("q", Found([hit], False, 0.1, searched="q"), "csv")
+    out = exported("q", [hit], 0.0, "csv")
     rows = list(csv.reader(io.StringIO(out.removeprefix("\ufeff"))))
     assert rows[0][-2:] == ["price", "'=cmd"]
     assert rows[1][:3] == ["1", "'=1+1", "0.5"]

@@ -10,9 +10,9 @@ from werkzeug.exceptions import NotFound
 
 from indexer.schema import Hit
 from indexer.text import languages
+from retriever.export import FORMATS, exported
 from retriever.snippets import Mark, snippet
 from retriever.word_answers import hit_answers
-from webui.export import FORMATS, exported
 from webui.live_index import Found
 from webui.openapi import description
 from webui.search_request import FIELDS, Asked, Problem, Refused, from_query_string, read, shown
@@ -37,7 +37,9 @@ def search() -> Response:
         message = f"There is no format {shown(kind)}; choose one of json, {', '.join(FORMATS)}."
         raise Refused([Problem("format_unknown", "format", message)])
     asked, found = _searched(values)
-    response = Response(exported(asked.query, found, str(kind)), content_type=FORMATS[str(kind)])
+    response = Response(
+        exported(asked.query, found.hits, found.floor, str(kind)), content_type=FORMATS[str(kind)]
+    )
     response.headers["Content-Disposition"] = f'attachment; filename="hits.{kind}"'
     return response
 

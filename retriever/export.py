@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 
 from indexer.schema import Hit
 from retriever.hits import record
-from webui.live_index import Found
 
 __all__ = ["FORMATS", "exported"]
 
@@ -17,16 +17,19 @@ COLUMNS = ("rank", "id", "score", "close", "lang", "title", "url", "passage")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def exported(query: str, found: Found, kind: str) -> str:
-    """The hits of a search as a text of this kind, one of FORMATS; fields of the documents' own are columns too."""
-    rows = [record(hit, query, close=hit.score >= found.floor) for hit in found.hits]
+def exported(query: str, hits: Sequence[Hit], floor: float, kind: str) -> str:
+    """The hits of a search as a text of this kind, one of FORMATS; fields of the documents' own are columns too.
+
+    Those that score below `floor` are not close.
+    """
+    rows = [record(hit, query, close=hit.score >= floor) for hit in hits]
     if kind == "jsonl":
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    names = list(dict.fromkeys(name for hit in found.hits for name in hit.document.fields))
+    names = list(dict.fromkeys(name for hit in hits for name in hit.document.fields))
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow([_cell(name) for name in (*COLUMNS, *names)])
-    for row, hit in zip(rows, found.hits, strict=True):
+    for row, hit in zip(rows, hits, strict=True):
         writer.writerow([_cell(row[name]) for name in COLUMNS] + _fields(hit, names))
     return (
         "\ufeff" + out.getvalue()
