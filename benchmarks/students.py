@@ -41,7 +41,8 @@ ROWS = {
     "sts.en": "stsb-multi-mt dev, English, Spearman",
     "sts": "stsb-multi-mt dev, mean of 11 languages",
     "sts.cs": "Czech STS, headlines and images",
-    "costra": "Costra",
+    "costra": "Costra, mean of six categories",
+    "costra.ordered": "Costra, mean without basic and modality",
     "AfriQA": "English questions to Wikipedia (AfriQA), MRR",
     "Cranfield": "Cranfield, first relevant, MRR",
     "CACM": "CACM, first relevant, MRR",
@@ -109,7 +110,9 @@ def figures(encoder: Encoder, data: Path) -> dict[str, float]:
     found["sts.cs"] = statistics.fmean(_spearman(one, path) for path in czech)
     sentences = costra.read(data / "dev/costra/costra-1.1.tsv.gz")
     vectors = encoded(one, [sentence.tokens for sentence in sentences], "Costra")
-    found["costra"] = 100 * costra.score(sentences, vectors).mean
+    geometry = costra.score(sentences, vectors)
+    found["costra"] = 100 * geometry.mean_of_six
+    found["costra.ordered"] = 100 * geometry.mean_without_basic_and_modality
     for name, read in COLLECTIONS.items():
         found[name] = 100 * reciprocal_rank(encoder, read(data))
     return found
@@ -138,7 +141,9 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
     names = list(found)
 
     def row(title: str, key: str, digits: int = 1) -> list[str]:
-        return [title, *(f"{found[name][key]:.{digits}f}" for name in names)]
+        # an encoder that was measured before a row was added has no figure there
+        cells = (found[name].get(key) for name in names)
+        return [title, *("-" if cell is None else f"{cell:.{digits}f}" for cell in cells)]
 
     rows = [row("dimensions", "dim", 0), *(row(title, key) for key, title in ROWS.items())]
     langs = [key for key in found[names[0]] if key.startswith("tatoeba.")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import tandem
 from eval import cli_similarity
+from eval.sentences import costra
 
 COMMANDS = cli_similarity.__all__
 
@@ -125,10 +127,24 @@ def test_paraphrase_and_probe(capsys: pytest.CaptureFixture[str], tmp_path: Path
 
 def test_costra_from_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = "0\t1\tseed\tA b\tA b", "1\t1\tparaphrase\tA b c\tA b c", "2\t1\tnonsense\tx\tx"
-    found = as_json(
-        capsys, "costra", "--data", write(tmp_path / "c.tsv", *rows), "--encoder", "hash"
-    )
+    file = write(tmp_path / "c.tsv", *rows)
+    found = as_json(capsys, "costra", "--data", file, "--encoder", "hash")
     assert found["result"]["categories"]["basic"] == 1.0
+    assert found["settings"] == {"raw": False, "costra_package": None}
+    code, out, _ = run(capsys, "costra", "--data", file, "--encoder", "hash")
+    assert code == 0 and [" ".join(line.split()) for line in out.splitlines()[-2:]] == [
+        "mean of six categories 16.67",
+        "mean without basic and modality 0.00",
+    ]
+
+
+def test_costra_records_which_version_of_the_package_it_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("costra")
+    found = as_json(capsys, "costra", "--encoder", "hash")
+    assert found["settings"]["costra_package"] == version("costra")
+    assert set(found["result"]["categories"]) == set(costra.CATEGORIES)
 
 
 WORDS = (

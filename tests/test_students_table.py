@@ -45,3 +45,11 @@ def test_every_figure_has_its_row() -> None:
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[0] == "| | default | other |"
     assert f"| {ROWS['AfriQA']} | 12.3 | 12.3 |" in lines and "| ces | 79.2 | 79.2 |" in lines
+
+
+def test_a_figure_that_was_not_measured_is_left_open() -> None:
+    old = dict.fromkeys(ROWS, 12.34) | {"dim": 256.0}
+    del old["costra.ordered"]
+    text = table({"old": old, "new": dict.fromkeys(ROWS, 56.78) | {"dim": 256.0}})
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "| Costra, mean without basic and modality | - | 56.8 |" in lines
