@@ -1,5 +1,6 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import fields
+from .export import FORMATS, exported
 from .hits import Hits, missing_signals, record
 from .learned_fusion import Weights, features, named_weights
 from .plain_markdown import hidden_signs, without
@@ -10,6 +11,7 @@ from .snippets import Mark, all_marks, marks, snippet
 from .word_answers import hit_answers, near_marks
 
 __all__ = [
+    "FORMATS",
     "Hits",
     "Mark",
     "Merged",
@@ -18,6 +20,7 @@ __all__ = [
     "Weights",
     "all_marks",
     "build_index",
+    "exported",
     "features",
     "fields",
     "hidden_signs",
