@@ -53,6 +53,18 @@ __all__ = ["relevance"]
     show_default=True,
     help="A loss of the mean that --fail-if-worse lets pass.",
 )
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Also give SeznamP@10 as mean and standard deviation over N samples of the judged pairs, drawn with "
+    "replacement; for a DaReCzech file with --task rerank.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["dareczech"]),
+    help="dareczech: the zero-shot protocol of Bednář et al. 2023: --task rerank --mode dense --resamples 150.",
+)
 @report_option
 @json_option
 @click.pass_context
@@ -64,6 +76,8 @@ def relevance(
     save_run: str | None,
     fail_if_worse: str | None,
     tolerance: float,
+    resamples: int | None,
+    preset: str | None,
     reports: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -74,8 +88,12 @@ def relevance(
     DaReCzech's published P@10 does. With --run a TREC run is measured instead.
     """
     from eval.formats.trec import read_run, write_run
-    from eval.ranking.relevance import check_run, measure_system, measures_for
+    from eval.ranking.metrics import SEZNAM
+    from eval.ranking.relevance import check_run, measure_system, measures_for, resampled
 
+    if preset:
+        asked = dataclasses.replace(asked, task="rerank")
+        mode, resamples = mode or "dense", resamples or 150
     if asked.index_path is None and run_path is None:
         raise click.UsageError("name an index to search with -i INDEX, or a run with --run RUN")
     if mode:
@@ -84,6 +102,10 @@ def relevance(
     retriever = open_retriever(place, asked.config, asked.changes) if place else None
     bench = open_bench(asked, retriever)
     chosen = measures_for(bench.judgments, asked.task, asked.measures)
+    if resamples and SEZNAM not in chosen:
+        raise click.UsageError(
+            f"--resamples is of {SEZNAM}: for a DaReCzech file with --task rerank, and -m {SEZNAM} where measures are named"
+        )
     notes: tuple[str, ...] = bench.known.notes if bench.known else ()
     about: dict[str, object]
     if run_path is not None:
@@ -97,6 +119,11 @@ def relevance(
         about = {"search": dataclasses.asdict(retriever.settings), "depth": asked.depth}
         found = ranked(retriever, bench, asked, "ranking")
     system = measure_system(name, asked.task, found, bench.judgments, chosen, about)
+    if resamples:
+        mean, deviation = resampled(bench.judgments, found, resamples)
+        notes += (
+            f"{SEZNAM} over {resamples} samples of the judged pairs, drawn with replacement: {mean:.4f} ± {deviation:.4f}",
+        )
     if save_run:
         write_run(Path(save_run), found, f"tandem.{asked.task}.{name}")
         say(f"run written to {save_run}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,21 @@ def test_dareczech_is_reranked_by_its_own_precision(
     code, out, _ = run(capsys, *call)
     assert out.startswith("Retrieval from the whole index") and "Judged@10" in out
     assert "SeznamP@10" not in out
+
+
+def test_the_papers_protocol_is_one_preset(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ("relevance", world / "judged.tsv", "-i", world / "index")
+    code, out, err = run(capsys, *call, "--preset", "dareczech", "--json")
+    report = json.loads(out)
+    assert code == 0 and "dense" in out
+    said = r"SeznamP@10 over 150 samples of the judged pairs, drawn with replacement: (0\.\d{4}) ± (0\.\d{4})"
+    found = re.search(said, err)
+    assert found is not None and 0.4 < float(found[1]) < 0.6 and 0 < float(found[2]) < 0.2
+    assert found[0] in report["notes"]
+    code, out, _ = run(capsys, *call, "--preset", "dareczech", "--resamples", "7")
+    assert code == 0 and "dense" in out
+    code, _, err = run(capsys, *call, "--resamples", "7")
+    assert code == 2 and "--task rerank" in err
 
 
 def test_a_worse_system_fails_the_pipeline_and_names_the_queries(

@@ -18,6 +18,7 @@ from eval.ranking.relevance import (
     measure_system,
     measures_for,
     rerank,
+    resampled,
     retrieve,
 )
 from eval.ranking.slices import coverage, reach, slices, unjudged
@@ -231,3 +232,14 @@ def test_coverage_and_what_to_judge_next_by_hand() -> None:
 def test_a_measure_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="'bogus' is no measure"):
         measures_for(judged(), "retrieve", ["bogus"])
+
+
+def test_resampling_draws_pairs(tmp_path: Path) -> None:
+    """Of a relevant and another pair two are drawn: both of one kind in half of the samples."""
+    file = tmp_path / "judged.tsv"
+    file.write_text("ID\tquery\turl\tdoc\ttitle\tlabel\na\tq\ta\tx\tx\t1\nb\tq\tb\tx\tx\t0\n")
+    judgments = read_judgments(file)
+    mean, deviation = resampled(judgments, {"q1": [("a", 2.0), ("b", 1.0)]}, 4000)
+    assert mean == pytest.approx(0.5, abs=0.02)
+    assert deviation == pytest.approx(0.125**0.5, abs=0.02)
+    assert resampled(judgments, {}, 5, seed=1) == resampled(judgments, {}, 5, seed=1)

@@ -8,9 +8,11 @@ judged documents and is the harder; figures of the two cannot be compared.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from configs.errors import DocumentError
 from eval.formats import dareczech
@@ -34,6 +36,7 @@ __all__ = [
     "measure_system",
     "measures_for",
     "rerank",
+    "resampled",
     "retrieve",
 ]
 
@@ -242,18 +245,40 @@ def measure_system(
     parsed = {key: measure for key, measure in measures.items() if measure is not None}
     values = measure_run(parsed, judgments.qrels, run)
     if SEZNAM in measures:
-        values[SEZNAM] = _seznam(judgments, run)
+        values[SEZNAM] = _seznam(judgments.records, judgments.qrels, run)
     ordered = {key: values[key] for key in measures}
     return System(name, task, run, ordered, about or {})
 
 
-def _seznam(judgments: Judgments, run: Run) -> dict[str, float]:
+def resampled(judgments: Judgments, run: Run, count: int, seed: int = 0) -> tuple[float, float]:
+    """Mean and sample standard deviation of SEZNAM over `count` samples of the judged pairs, each drawn with
+    replacement and as large as all of them.
+
+    Pairs are drawn, not queries, so that a query's list shrinks and repeats itself: the mean may differ from the value
+    over all pairs. A query of which no pair was drawn is not in the sample's mean. (Bednář et al. 2024,
+    seznam/czech-semantic-embedding-models, evaluate_relevance.py.)
+    """
+    if count < 2:
+        raise ValueError(f"count must be at least 2, not {count}")
+    generator = np.random.default_rng(seed)
+    records = judgments.records
+    means = []
+    for _ in range(count):
+        drawn = [records[row] for row in generator.integers(len(records), size=len(records))]
+        values = _seznam(drawn, {record.query_id for record in drawn}, run)
+        means.append(sum(values.values()) / len(values))
+    return float(np.mean(means)), float(np.std(means, ddof=1))
+
+
+def _seznam(
+    judged: Sequence[dareczech.Record], queries: Iterable[str], run: Run
+) -> dict[str, float]:
     """Over records, as their script does: a pair that stands twice counts twice.
 
     A judged document without a score (it is not in the index) goes to the end.
     """
-    rows: dict[str, list[dareczech.Record]] = {query: [] for query in judgments.qrels}
-    for record in judgments.records:
+    rows: dict[str, list[dareczech.Record]] = {query: [] for query in queries}
+    for record in judged:
         rows[record.query_id].append(record)
     values = {}
     for query, records in rows.items():
