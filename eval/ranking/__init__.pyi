@@ -2,7 +2,7 @@
 from . import churn
 from .comparison import losses
 from .fusion_fit import JudgedPool, Part, fit, judged_pools
-from .metrics import Measure
+from .metrics import SEZNAM, Measure
 from .relevance import (
     Known,
     System,
@@ -12,6 +12,7 @@ from .relevance import (
     measure_system,
     measures_for,
     rerank,
+    resampled,
     retrieve,
 )
 from .remembered_pools import RememberedPools
@@ -23,6 +24,7 @@ from .systems import Spec, named, parse_spec
 from .tuning import Candidate, Tuned, candidates, folds_of, settings_of, tune
 
 __all__ = [
+    "SEZNAM",
     "Candidate",
     "JudgedPool",
     "Known",
@@ -53,6 +55,7 @@ __all__ = [
     "paired",
     "parse_spec",
     "rerank",
+    "resampled",
     "retrieve",
     "settings_of",
     "shown_p",
