@@ -363,7 +363,10 @@ def paraphrase(
     emit(as_json, "paraphrase", encoder, files, found, text)
 
 
-@click.command(epilog="Example: tandem eval probe reviews.tsv --folds 10 --encoder accurate")
+@click.command(
+    epilog="Example: tandem eval probe reviews.tsv --folds 10 --encoder accurate   "
+    "Several labels a text: tandem eval probe topics.tsv --multilabel --separator ';'"
+)
 @click.argument("file")
 @click.option(
     "--test", metavar="FILE", help="Measure on this file, train on the other; no folds then."
@@ -375,6 +378,12 @@ def paraphrase(
 @click.option(
     "--strength", default=1.0, show_default=True, help="scikit-learn's C: higher regularises less."
 )
+@click.option(
+    "--multilabel",
+    is_flag=True,
+    help="A text has several labels, as in CTDC: micro-F1, at a threshold chosen on a tenth of each training part.",
+)
+@click.option("--separator", default=",", show_default=True, help="Between the labels of a text.")
 @columns_option("label,text")
 @encoder_options
 def probe(
@@ -383,13 +392,15 @@ def probe(
     folds: int,
     seed: int,
     strength: float,
+    multilabel: bool,
+    separator: str,
     columns: str | None,
     as_json: bool,
     **which: Any,
 ) -> None:
     """A linear probe: macro-F1, in per cent, of logistic regression on frozen vectors.
 
-    FILE holds a label and a text in each line.
+    FILE holds a label and a text in each line; with --multilabel several labels.
     """
     from eval.sentences.encoding import encoded
     from eval.sentences.probe import cross_validated, held_out, read_classified
@@ -397,6 +408,11 @@ def probe(
 
     if strength <= 0:
         raise ConfigError(f"--strength {strength:g}: it must be above 0")
+    if multilabel:
+        if test:
+            raise click.UsageError("--multilabel goes by folds: without --test")
+        _multilabel(file, folds, seed, strength, separator, columns, as_json, which)
+        return
     whole = read_classified(file, split_columns(columns))
     tested = read_classified(test, split_columns(columns)) if test else None
     encoder = the_encoder(**which)
@@ -416,6 +432,36 @@ def probe(
         f"{found.texts} texts: " + ", ".join(f"{label} {n}" for label, n in found.classes.items())
     )
     emit(as_json, "probe", encoder, data, found, text, folds=folds, seed=seed, strength=strength)
+
+
+def _multilabel(
+    file: str,
+    folds: int,
+    seed: int,
+    strength: float,
+    separator: str,
+    columns: str | None,
+    as_json: bool,
+    which: dict[str, Any],
+) -> None:
+    from eval.sentences.encoding import encoded
+    from eval.sentences.multilabel import multilabel_probe, read_multilabel
+    from eval.sentences.tables import data_file
+
+    whole = read_multilabel(file, separator, split_columns(columns))
+    encoder = the_encoder(**which)
+    found = multilabel_probe(encoded(encoder, whole.texts), whole.labels, folds, seed, strength)
+    text = (
+        f"micro-F1 {percent(found.micro_f1)} (deviation over {len(found.folds)} folds "
+        f"{percent(found.micro_f1_deviation)}), macro-F1 {percent(found.macro_f1)}, threshold "
+        f"{found.threshold:.2f}, always the most frequent label {percent(found.majority)}\n"
+        f"{found.texts} texts: " + ", ".join(f"{label} {n}" for label, n in found.labels.items())
+    )
+    data = [data_file(file, len(whole.texts))]
+    emit(
+        as_json, "probe", encoder, data, found, text,
+        folds=folds, seed=seed, strength=strength, multilabel=True,
+    )  # fmt: skip
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from configs.errors import DocumentError
+from eval.sentences.multilabel import multilabel_probe, read_multilabel
 from eval.sentences.probe import cross_validated, held_out, read_classified
 from indexer.schema import Matrix
 from indexer.vectors import unit_rows
@@ -63,3 +64,31 @@ def test_a_probe_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         read_classified(str(file))
     file.write_text("a\ttext\nb\tother\n", "utf-8")
     assert read_classified(str(file)).labels == ("a", "b")
+
+
+def test_several_labels_a_text_are_told_at_a_threshold_that_is_chosen() -> None:
+    random = np.random.default_rng(2)
+    truth = random.random((300, 3)) < (0.5, 0.3, 0.1)
+    vectors = unit_rows((truth + 0.5) @ AXES + 0.02 * random.standard_normal((300, 3)))
+    labels = [frozenset(name for name, has in zip("abc", row, strict=True) if has) for row in truth]
+    found = multilabel_probe(vectors, labels, strength=1000.0)
+    assert found.texts == 300 and len(found.folds) == 5 and list(found.labels) == ["a", "b", "c"]
+    assert found.micro_f1 > 0.95 and 0.1 < found.threshold < 0.9
+    # the floor by hand: "a" is given to all
+    given, right = 300, found.labels["a"]
+    assert found.majority == pytest.approx(2 * right / (given + sum(found.labels.values())))
+    noise = multilabel_probe(unit_rows(random.standard_normal((300, 3))), labels)
+    assert noise.micro_f1 < 0.7 and noise.threshold < 0.5  # unsure: many labels are given
+    assert found == multilabel_probe(vectors, labels, strength=1000.0)
+
+
+def test_labels_are_divided_by_a_separator(tmp_path: Path) -> None:
+    file = tmp_path / "topics.tsv"
+    file.write_text("sport; news\tone\n;\ttwo\nnews\tthree\n", "utf-8")
+    found = read_multilabel(str(file), ";")
+    assert found.labels == (frozenset({"sport", "news"}), frozenset(), frozenset({"news"}))
+    file.write_text("news\tone\nnews\ttwo\n", "utf-8")
+    with pytest.raises(DocumentError, match="1 label in all"):
+        read_multilabel(str(file))
+    with pytest.raises(DocumentError, match="too few for 5 folds"):
+        multilabel_probe(np.eye(4, dtype=np.float32), [frozenset("a")] * 4)

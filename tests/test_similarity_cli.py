@@ -325,3 +325,26 @@ def test_questions_ask_one_pool_of_the_answers_of_all_languages(
     code, _, err = run(capsys, "bias", questions[0], "--answers", questions[0], "--encoder", "hash")
     assert code == 1
     assert "q.en.jsonl:1: a JSON object with id, lang, text, questions is expected" in err
+
+
+def test_several_labels_a_text_are_probed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"sport": "football match goal", "science": "atom telescope star", "food": "bread soup"}
+    names = list(words)
+    lines = []
+    for n in range(60):
+        chosen = [names[n % 3], names[(n // 3) % 3]]
+        lines.append(
+            f"{';'.join(dict.fromkeys(chosen))}\t{' '.join(words[c] for c in chosen)} {n}\n"
+        )
+    file = tmp_path / "topics.tsv"
+    file.write_text("".join(lines), "utf-8")
+    call = ("probe", str(file), "--encoder", "hash", "--multilabel", "--separator", ";")
+    code, out, _ = run(capsys, *call, "--json")
+    assert code == 0
+    result = json.loads(out)["result"]
+    assert result["labels"].keys() == set(names) and result["micro_f1"] > result["majority"]
+    code, out, _ = run(capsys, *call)
+    assert code == 0 and out.startswith("micro-F1 ") and "60 texts: " in out
+    assert run(capsys, *call, "--test", str(file))[0] == 2

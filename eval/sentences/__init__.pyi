@@ -29,6 +29,7 @@ from .mining import (
     with_factory,
     write_pairs,
 )
+from .multilabel import multilabel_probe, read_multilabel
 from .paraphrase import Labelled, paraphrases, read_labelled
 from .probe import cross_validated, held_out, read_classified
 from .sts import across, correlation, cosines, read_graded
@@ -74,6 +75,7 @@ __all__ = [
     "live_sentences",
     "macro",
     "mine",
+    "multilabel_probe",
     "paraphrases",
     "pool_precision",
     "quality",
@@ -81,6 +83,7 @@ __all__ = [
     "read_classified",
     "read_graded",
     "read_labelled",
+    "read_multilabel",
     "read_pairs",
     "read_pool",
     "read_rows",
