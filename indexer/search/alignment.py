@@ -17,6 +17,7 @@ It knows no word order and no context. A query without a token that the student 
 from __future__ import annotations
 
 import collections
+import functools
 import threading
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -254,9 +255,14 @@ def _thinned(sets: TokenSets, rng: np.random.Generator) -> TokenSets:
     return TokenSets(sets.flat[kept], borders.astype(np.int64))
 
 
+@functools.lru_cache(maxsize=16)  # a page asks the same of each of its hits
+def _asked(query: str, student: StaticEncoder, table: TokenTable) -> Units:
+    return units(query, student, table)
+
+
 def answers(query: str, text: str, student: StaticEncoder, table: TokenTable) -> list[Answer]:
     """For each word of the query, in order, the word of the text that is nearest to it."""
-    asked = units(query, student, table)
+    asked = _asked(query, student, table)
     found = _words(text, student, table)
     if not asked.words or not found:
         return []
