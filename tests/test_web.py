@@ -903,6 +903,18 @@ def test_the_first_page_offers_questions_and_languages_as_links(index: Path) -> 
     assert "<strong>20</strong>" in twenty and len(re.findall('<li class="hit"', twenty)) == 20
 
 
+def test_a_document_is_shown_where_similar_ones_cannot_be_searched(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise BackendError("the cluster is away")
+
+    monkeypatch.setattr("webui.live_index.Live.similar", away)
+    text = page(client, "/document?id=untitled&q=owl")
+    assert "It hunts at night." in text and "More like this" not in text
+    assert client.get("/api/v1/similar?id=untitled").status_code == 503
+
+
 def test_documents_like_one_are_given_to_programs(client: FlaskClient) -> None:
     found = client.get("/api/v1/similar?id=untitled&k=3")
     assert found.status_code == 200 and found.json is not None

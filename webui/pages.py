@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from secrets import compare_digest
 from typing import cast
@@ -21,6 +22,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from configs.errors import TandemError
+from indexer.schema import Document
 from indexer.text import languages
 from retriever import fields
 from retriever.same_documents import Merged, merged
@@ -41,6 +43,8 @@ from webui.search_request import MODES, Asked, Refused, from_query_string, read
 from webui.services import services
 
 __all__ = ["pages"]
+
+log = logging.getLogger(__name__)
 
 SIMILAR = 6  # documents under "More like this"
 pages = Blueprint("pages", __name__)
@@ -232,11 +236,20 @@ def document() -> str:
         direction=direction,
         query=query,
         back=_back(query, request.args.get("back", ""), request.args.get("rank", "")),
-        similar=[
-            (hit.document, heading(hit.document), languages.name(hit.document.lang))
-            for hit in services().live.similar(found.id, SIMILAR)
-        ],
+        similar=_similar(found),
     )
+
+
+def _similar(document: Document) -> list[tuple[Document, str, str]]:
+    """Documents like this one, with heading and language; none where they cannot be searched: the text is shown all the same."""
+    try:
+        hits = services().live.similar(document.id, SIMILAR)
+    except TandemError as error:
+        log.warning("no similar documents: %s", error)
+        return []
+    return [
+        (hit.document, heading(hit.document), languages.name(hit.document.lang)) for hit in hits
+    ]
 
 
 def _back(query: str, asked: str, rank: str) -> str:
