@@ -104,7 +104,12 @@ def description(limits: Limits) -> Json:
                     "parameters": [
                         {"name": "id", "in": "query", "required": True, "schema": TEXT},
                         *(
-                            {"name": name, "in": "query", "schema": _in_query(name, fields[name])}
+                            {
+                                "name": name,
+                                "in": "query",
+                                "required": False,
+                                "schema": _in_query(name, fields[name]),
+                            }
                             for name in ("k", "lang")
                         ),
                     ],
