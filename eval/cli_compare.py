@@ -74,12 +74,14 @@ def compare(
     systems: tuple[str, ...],
     level: float,
     reports: tuple[str, ...],
+    title: str,
     as_json: bool,
 ) -> None:
     """Systems side by side on the same judgments: which is better, and is it chance?
 
     A SYSTEM is a TREC run, an index (a folder or es://NAME), or a way to search INDEX: a mode (hybrid, dense, lexical), a
-    YAML file of settings, or KEY=VALUE[,KEY=VALUE...]. The others are held against the first.
+    YAML file of settings, or KEY=VALUE[,KEY=VALUE...]. Every pair is tested; lists of lost queries are
+    against the first.
     """
     from eval.formats.trec import read_run
     from eval.ranking.relevance import check_run, join_index, measure_system, measures_for
@@ -109,7 +111,7 @@ def compare(
             if spec.kind == "index":
                 about |= {"encoder": retriever.collection.encoder.fingerprint}
         found.append(measure_system(name, asked.task, run, bench.judgments, chosen, about))
-    report = describe(found, bench, tuple(notes), level)
+    report = describe(found, bench, tuple(notes), level, title)
     write_reports(report, reports)
     for note in report.notes:
         say(f"Note: {note}")

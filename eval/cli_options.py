@@ -148,7 +148,13 @@ def judgment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def report_option(command: F) -> F:
-    """`--report FILE`, as argument `reports`."""
+    """`--report FILE` and `--title TEXT`, as arguments `reports` and `title`."""
+    command = click.option(
+        "--title",
+        default="",
+        metavar="TEXT",
+        help="The report's title. Default: the systems and the judgments by name.",
+    )(command)
     return click.option(
         "--report",
         "reports",

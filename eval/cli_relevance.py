@@ -79,6 +79,7 @@ def relevance(
     resamples: int | None,
     preset: str | None,
     reports: tuple[str, ...],
+    title: str,
     as_json: bool,
 ) -> None:
     """Rank judged queries and measure the result.
@@ -148,7 +149,11 @@ def check_task(tag: str, task: Task, place: str) -> None:
 
 
 def describe(
-    systems: list[System], bench: Bench, notes: tuple[str, ...], level: float = 0.95
+    systems: list[System],
+    bench: Bench,
+    notes: tuple[str, ...],
+    level: float = 0.95,
+    title: str = "",
 ) -> Report:
     """The report of these systems, with every document named that a list shows."""
     from eval.ranking.report import Measured, make_report, versions
@@ -166,18 +171,21 @@ def describe(
         {system.name: system.about for system in systems},
         versions(),
     )
-    return make_report(systems, bench.judgments, documents, bench.languages, measured, notes, level)
+    return make_report(
+        systems, bench.judgments, documents, bench.languages, measured, notes, level, title
+    )
 
 
 def show(report: Report, as_json: bool) -> None:
     """The figures, on stdout."""
+    from eval.ranking.report import TASKS
     from eval.ranking.report import as_json as to_json
     from eval.ranking.report_markdown import comparison_table, figures
 
     if as_json:
         click.echo(to_json(report), nl=False)
         return
-    click.echo(f"{report.title}; {report.measured.judgments['queries']} queries")
+    click.echo(f"{report.title}: {TASKS[report.task].lower()}; {report.measured.judgments['queries']} queries")
     click.echo(figures(report))
     if report.comparisons:
         click.echo()

@@ -1,9 +1,10 @@
-"""Systems side by side on the same queries: means with intervals, tests against the first, worst queries."""
+"""Systems side by side on the same queries: means with intervals, tests of every pair, worst queries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from configs.errors import DocumentError
 from eval.ranking.relevance import System
@@ -50,7 +51,7 @@ def table(systems: Sequence[System], level: float = 0.95) -> list[Row]:
 
 
 def compare(systems: Sequence[System], level: float = 0.95) -> list[Comparison]:
-    """Every further system against the first, by every measure but judged@k.
+    """Every pair of systems, the later one against the earlier, by every measure but judged@k.
 
     Both p values are corrected for all comparisons made. A difference is called significant when the
     corrected randomisation test says so at 1 - `level`. Raises DocumentError when tasks are mixed.
@@ -61,20 +62,20 @@ def compare(systems: Sequence[System], level: float = 0.95) -> list[Comparison]:
             "re-ranking of judged documents and retrieval from the whole index cannot be compared; "
             "make all runs with the same --task"
         )
-    base = systems[0]
     found = []
-    for other in systems[1:]:
+    for base, other in combinations(systems, 2):
         for name, values in base.values.items():
             if name.startswith("Judged"):
                 continue
             theirs = [other.values[name][query] for query in values]
-            found.append((name, other.name, paired(list(values.values()), theirs, level)))
-    randomisation = holm([pair.p_randomisation for _, _, pair in found])
-    t_test = holm([pair.p_t for _, _, pair in found])
+            tested = paired(list(values.values()), theirs, level)
+            found.append((name, base.name, other.name, tested))
+    randomisation = holm([pair.p_randomisation for *_, pair in found])
+    t_test = holm([pair.p_t for *_, pair in found])
     return [
         Comparison(
             name,
-            base.name,
+            base_name,
             other_name,
             pair.difference,
             randomisation[row],
@@ -85,7 +86,7 @@ def compare(systems: Sequence[System], level: float = 0.95) -> list[Comparison]:
             pair.losses,
             randomisation[row] < 1 - level,
         )
-        for row, (name, other_name, pair) in enumerate(found)
+        for row, (name, base_name, other_name, pair) in enumerate(found)
     ]
 
 

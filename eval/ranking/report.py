@@ -12,6 +12,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eval.formats.judgments import Judgments
@@ -20,7 +21,7 @@ from eval.ranking.relevance import System
 from eval.ranking.slices import Coverage, Reach, Slice, Unjudged, coverage, reach, slices, unjudged
 from indexer.schema import Document
 
-__all__ = ["Listed", "Measured", "Report", "Worst", "as_json", "make_report", "versions"]
+__all__ = ["TASKS", "Listed", "Measured", "Report", "Worst", "as_json", "make_report", "versions"]
 
 SHOWN = 10  # documents in a list, and queries among the worst
 SUGGESTED = 100
@@ -85,7 +86,7 @@ class Report:
     """Measure -> system -> query id -> value."""
 
 
-TASKS = {
+TASKS: Mapping[str, str] = {
     "retrieve": "Retrieval from the whole index",
     "rerank": "Re-ranking of judged documents only",
 }
@@ -99,10 +100,12 @@ def make_report(
     measured: Measured,
     notes: Sequence[str] = (),
     level: float = 0.95,
+    title: str = "",
 ) -> Report:
     """The record of `systems` (the first is the base) on `judgments`.
 
-    `documents` holds those that can be named (any part), `languages` each query's language.
+    `documents` holds those that can be named (any part), `languages` each query's language. Without a
+    `title` the report is named after its systems and its judgments.
     """
     comparisons = compare(systems, level)  # first: it refuses systems of two tasks
     measure = next(iter(systems[0].values))
@@ -117,7 +120,7 @@ def make_report(
     task = systems[0].task
     left = [] if task == "rerank" else unjudged(systems, judgments.qrels)
     return Report(
-        title=TASKS[task],
+        title=title or f"{_listed_names(systems)} on {Path(judgments.source).name}",
         task=task,
         measure=measure,
         relevant_from=lowest,
@@ -138,6 +141,11 @@ def make_report(
             for name in systems[0].values
         },
     )
+
+
+def _listed_names(systems: Sequence[System]) -> str:
+    *names, last = [system.name for system in systems]
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def _worst(

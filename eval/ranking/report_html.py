@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 
 from eval.ranking import report_plots
-from eval.ranking.report import Report
-from eval.ranking.report_markdown import SHOWN_PAIRS
+from eval.ranking.report import TASKS, Report
+from eval.ranking.slices import ANY, Reach
 from eval.ranking.statistics import shown_p
 
 __all__ = ["as_html"]
 
 
 def as_html(report: Report) -> str:
-    """The page; every text in it is escaped by the template engine."""
+    """The page, in the reader's light or dark; every text in it is escaped by the template engine."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -45,9 +47,32 @@ def as_html(report: Report) -> str:
         names=names,
         base=base,
         others=others,
-        pairs=report.reach[:SHOWN_PAIRS],
+        task=TASKS[report.task],
+        totals=[row for row in report.reach if row.query_language == ANY],
+        heat=_heat_map(report.reach),
     )
     return page.rstrip() + "\n"
+
+
+def _heat_map(
+    reach: Sequence[Reach],
+) -> tuple[list[str], list[tuple[str, list[Reach | None]]]]:
+    """Document languages, and for each query language its row of cells; most documents first."""
+    cells = {
+        (row.query_language, row.document_language): row
+        for row in reach
+        if row.query_language != ANY
+    }
+    asked: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    for (ours, theirs), row in cells.items():
+        asked[ours] += row.relevant
+        found[theirs] += row.relevant
+    columns = [theirs for theirs, _ in found.most_common()]
+    rows = [
+        (ours, [cells.get((ours, theirs)) for theirs in columns]) for ours, _ in asked.most_common()
+    ]
+    return columns, rows
 
 
 def _compact(value: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from configs.tables import in_cell, markdown_table
 from eval.ranking.comparison import Comparison
-from eval.ranking.report import Listed, Report
+from eval.ranking.report import TASKS, Listed, Report
 from eval.ranking.statistics import Interval, shown_p
 
 SHOWN_PAIRS = 26  # two totals and the commonest pairs of languages; the JSON has all
@@ -19,7 +19,7 @@ def as_markdown(report: Report) -> str:
     """The whole report but its plots and the values of single queries."""
     parts = [
         f"# {report.title}",
-        f"{len(report.texts)} queries; intervals at {report.level:.0%} by bootstrap over queries.",
+        f"{TASKS[report.task]}; {len(report.texts)} queries; intervals at {report.level:.0%} by bootstrap over queries.",
         *[f"> {note}" for note in report.notes],
         "## Figures",
         figures(report),

@@ -15,6 +15,8 @@ __all__ = ["Coverage", "Reach", "Slice", "Unjudged", "coverage", "reach", "slice
 
 LENGTHS = ((1, 2), (3, 5), (6, 10), (11, 20), (21, math.inf))  # words
 
+ANY = "any"  # the query language in the rows that sum up all pairs of one language, and all of two
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -154,7 +156,7 @@ def reach(
     same = [entry for (ours, theirs), e in pairs.items() if ours == theirs for entry in e]
     other = [entry for (ours, theirs), e in pairs.items() if ours != theirs for entry in e]
     totals = [
-        row("any", word, entries)
+        row(ANY, word, entries)
         for word, entries in (("the same", same), ("another", other))
         if entries
     ]
