@@ -185,7 +185,9 @@ def show(report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(report), nl=False)
         return
-    click.echo(f"{report.title}: {TASKS[report.task].lower()}; {report.measured.judgments['queries']} queries")
+    click.echo(
+        f"{report.title}: {TASKS[report.task].lower()}; {report.measured.judgments['queries']} queries"
+    )
     click.echo(figures(report))
     if report.comparisons:
         click.echo()

@@ -101,11 +101,11 @@ def test_dareczech_is_reranked_by_its_own_precision(
     call = ("relevance", world / "judged.tsv", "-i", world / "index")
     code, out, _ = run(capsys, *call, "--task", "rerank")
     assert code == 0
-    assert out.startswith("Re-ranking of judged documents only; 10 queries")
+    assert out.startswith("hybrid on judged.tsv: re-ranking of judged documents only; 10 queries")
     # two judged for each query, one of them with a label above 0.5
     assert "SeznamP@10" in out and "0.5000 [0.500, 0.500]" in out
     code, out, _ = run(capsys, *call)
-    assert out.startswith("Retrieval from the whole index") and "Judged@10" in out
+    assert "retrieval from the whole index" in out.splitlines()[0] and "Judged@10" in out
     assert "SeznamP@10" not in out
 
 
@@ -169,7 +169,8 @@ def test_compare_takes_modes_settings_and_runs(
     assert values["measured"]["systems"]["profile.yaml"]["search"]["mode"] == "dense"
     third = values["measured"]["systems"]["search.fusion.method=rrf,search.pool=50"]["search"]
     assert (third["fusion"]["method"], third["pool"]) == ("rrf", 50)
-    assert {entry["base"] for entry in values["comparisons"]} == {"lexical"}
+    pairs = {(entry["base"], entry["other"]) for entry in values["comparisons"]}
+    assert len(pairs) == 6 and ("lexical", "good.run") in pairs  # every pair of the four
 
 
 def test_churn_needs_no_judgments(world: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import webui
 from configs.errors import ConfigError
 from configs.tables import markdown_table
 from eval.formats.judgments import Judgments
 from eval.formats.topics import Topic
+from eval.ranking import report_plots
 from eval.ranking.metrics import parse_measures
 from eval.ranking.relevance import System, measure_system
 from eval.ranking.report import Measured, Report, as_json, make_report
@@ -31,6 +33,7 @@ JUDGMENTS = Judgments("qrels.txt", "trec", QRELS, QUERIES, notes=("a note",))
 RUNS = {
     "one": {"q1": [("d1", 2.0), ("d9", 1.0)], "q2": [("d9", 2.0), ("d3", 1.0)]},
     "two|three": {"q1": [("d2", 2.0), ("d1", 1.0)], "q2": [("d3", 2.0)]},
+    "dense": {"q1": [("d1", 2.0)], "q2": [("d9", 2.0)]},
 }
 
 
@@ -40,10 +43,12 @@ def system(name: str) -> System:
 
 
 def made(*names: str) -> Report:
+    title = "A title <of> its own" if len(names) > 2 else ""
     measured = Measured("tandem eval <x>", {"source": "qrels.txt"}, {}, {}, {"python": "3"})
     languages = {"q1": "en", "q2": "ar"}
     systems = [system(name) for name in names]
-    return make_report(systems, JUDGMENTS, DOCUMENTS, languages, measured, ("a note", "another"))
+    notes = ("a note", "another")
+    return make_report(systems, JUDGMENTS, DOCUMENTS, languages, measured, notes, title=title)
 
 
 class Page(HTMLParser):
@@ -138,6 +143,42 @@ def test_a_single_system_stands_beside_what_it_should_have_found() -> None:
     assert len(wanted[0].title) <= 100
 
 
+def test_every_pair_of_systems_is_tested() -> None:
+    report = made("one", "two|three", "dense")
+    pairs = [(c.base, c.other) for c in report.comparisons if c.measure == "RR"]
+    assert pairs == [("one", "two|three"), ("one", "dense"), ("two|three", "dense")]
+    assert report.title == "A title <of> its own"
+    assert "A title <of> its own" in Page(as_html(report)).seen
+    assert made("one", "dense").title == "one and dense on qrels.txt"
+
+
+def test_contents_lead_to_what_is_there() -> None:
+    for report in (made("one"), made("one", "two|three")):
+        page = Page(as_html(report))
+        goals = {link[1:] for link in page.links if link.startswith("#")}
+        assert {"figures", "languages", "worst", "measured"} <= goals <= set(page.ids)
+    assert "differences" not in Page(as_html(made("one"))).ids
+
+
+def test_the_map_of_languages_has_a_cell_for_each_pair() -> None:
+    text = as_html(made("one", "two|three"))
+    assert text.count('<table class="heat">') == 2
+    assert 'title="ar to cs: 1 relevant">100<' in text
+    assert text.count('<td class="none">·</td>') == 4  # en to cs and ar to en, in both
+
+
+def test_dense_and_lexical_have_the_search_pages_colours() -> None:
+    css = Path(webui.__file__).with_name("static").joinpath("tandem.css").read_text("utf-8")
+    template = Path(report_plots.__file__).with_name("report.html").read_text("utf-8")
+    for name in ("dense", "lexical", "alignment"):
+        page, report = (re.findall(rf"--{name}: (#\w+)", text) for text in (css, template))
+        assert page == report and len(page) == 2  # light and dark
+        assert report_plots.SIGNALS[name] == page[0]
+    colours = report_plots.system_colours(["hybrid", "a", "dense", "b"])
+    assert colours["dense"] == report_plots.SIGNALS["dense"] and len(set(colours.values())) == 4
+    assert "var(--dense)" in as_html(made("dense", "one"))
+
+
 def test_what_to_judge_next_and_notes_are_told_once() -> None:
     report = made("one")
     assert [(u.query_id, u.document_id) for u in report.judge_next] == [("q2", "d9"), ("q1", "d9")]
@@ -155,7 +196,7 @@ def test_the_name_of_the_file_says_the_format(tmp_path: Path) -> None:
         write_report(report, tmp_path / name)
     assert (tmp_path / "r.html").read_text("utf-8").startswith("<!doctype html>")
     assert json.loads((tmp_path / "r.json").read_text("utf-8"))["task"] == "retrieve"
-    assert (tmp_path / "new" / "r.md").read_text("utf-8").startswith("# Retrieval")
+    assert (tmp_path / "new" / "r.md").read_text("utf-8").startswith("# one on qrels.txt")
     with pytest.raises(ConfigError, match=r"end the name in .html, .json or .md"):
         write_report(report, tmp_path / "r.pdf")
     (tmp_path / "file").write_text("", "utf-8")

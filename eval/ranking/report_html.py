@@ -10,7 +10,7 @@ from importlib import resources
 from eval.ranking import report_plots
 from eval.ranking.report import TASKS, Report
 from eval.ranking.slices import ANY, Reach
-from eval.ranking.statistics import shown_p
+from eval.ranking.statistics import shown_p, signed
 
 __all__ = ["as_html"]
 
@@ -23,7 +23,7 @@ def as_html(report: Report) -> str:
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= {"compact": _compact, "p": shown_p}
+    environment.filters |= {"compact": _compact, "p": shown_p, "signed": signed}
     template = environment.from_string(
         resources.files("eval.ranking").joinpath("report.html").read_text("utf-8")
     )

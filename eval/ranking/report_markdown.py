@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from configs.tables import in_cell, markdown_table
 from eval.ranking.comparison import Comparison
 from eval.ranking.report import TASKS, Listed, Report
-from eval.ranking.statistics import Interval, shown_p
+from eval.ranking.statistics import Interval, shown_p, signed
 
 SHOWN_PAIRS = 26  # two totals and the commonest pairs of languages; the JSON has all
 
@@ -72,7 +72,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
         [
             c.measure,
             f"{c.other} - {c.base}",
-            f"{c.difference.mean:+.4f} [{c.difference.low:+.3f}, {c.difference.high:+.3f}]",
+            f"{signed(c.difference.mean)} [{c.difference.low:+.3f}, {c.difference.high:+.3f}]",
             shown_p(c.p_randomisation) + (" *" if c.significant else ""),
             shown_p(c.p_t),
             f"{c.effect:+.2f}",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from configs.errors import MissingExtra
 
-__all__ = ["Interval", "Paired", "bootstrap", "holm", "paired", "shown_p"]
+__all__ = ["Interval", "Paired", "bootstrap", "holm", "paired", "shown_p", "signed"]
 
 RESAMPLES = 10_000
 TIE = 1e-9
@@ -133,6 +133,11 @@ def holm(probabilities: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - step) * probabilities[row]))
         corrected[row] = largest
     return corrected
+
+
+def signed(difference: float) -> str:
+    """A difference to four places with its sign; never "-0.0000"."""
+    return f"{round(difference, 4) + 0.0:+.4f}"
 
 
 def shown_p(probability: float) -> str:
