@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Error, sync_playwright
 from playwright.sync_api import Page as Tab
 from test_report import made
@@ -287,6 +287,7 @@ def test_nothing_runs_over_the_edge(browser: Browser, site: str, width: int) -> 
         "?q=",
         "?q=zzz&mode=lexical&lang=cs",
         "document?id=long",
+        "compare?q=hospital&left=lexical",
         "nowhere",
     ):
         browser.open(site + address)
@@ -318,6 +319,8 @@ def test_nobody_is_shut_out(browser: Browser, site: str, width: int, dark: bool)
         "document?id=bn-1",
         "nowhere",
         "docs",
+        "compare?q=hospital&left=lexical",
+        "compare",
     ):
         browser.open(site + address)
         browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")

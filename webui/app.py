@@ -1,7 +1,7 @@
 """The Flask application: `create_app` puts routes, services and headers together.
 
 asked      a request's fields, checked          live       the index, followed to newer commits
-pages      what people see, with view           api        what programs read, with openapi
+pages      what people see, with compare_page   api        what programs read, with openapi
 problems   every failure's answer               judgments  grades given to hits
 metrics    numbers for Prometheus               services   what the routes share
 access     tokens and origins, with tokens      writing    documents added, with documents_api
@@ -23,6 +23,7 @@ from retriever.retriever import Retriever
 from webui.access import Access, allow_origin, preflight
 from webui.api import api, machine
 from webui.api_page import api_page
+from webui.compare_page import comparing
 from webui.documents_api import documents
 from webui.judgments import Judgments
 from webui.live_index import Live
@@ -83,6 +84,7 @@ def create_app(
     writer = None if write_to is None else Writer(write_to, live)
     app.extensions["tandem"] = Services(live, limits, metrics, judgments, tuple(examples), writer)
     app.register_blueprint(pages)
+    app.register_blueprint(comparing)
     app.register_blueprint(api)
     app.register_blueprint(machine)
     app.register_blueprint(documents)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from configs.errors import TandemError
+from configs.settings import SearchSettings
 from indexer.schema import Collection, Document, Encoder, Fielded, FieldKind, Hit, SignalName, Where
 from indexer.text import languages
 from retriever.hits import missing_signals
@@ -175,25 +176,31 @@ class Live:
             kept = self._facts = found, facts
         return kept[1]
 
-    def search(self, asked: Asked) -> Found:
-        """One page of hits. Raises what the retriever raises."""
+    @property
+    def settings(self) -> SearchSettings:
+        """What the server searches with."""
+        return self._retriever.settings
+
+    def search(self, asked: Asked, settings: SearchSettings | None = None) -> Found:
+        """One page of hits, with the server's settings or others. Raises what the retriever raises."""
+        retriever = self._retriever.with_settings(settings) if settings else self._retriever
         start = time.perf_counter()
         given = Where(langs=frozenset(asked.langs), condition=asked.condition) or None
-        parsed = self._retriever.parsed(asked.query, given, asked.literal)
+        parsed = retriever.parsed(asked.query, given, asked.literal)
         where = parsed.where
-        hits = self._retriever.search(
+        hits = retriever.search(
             parsed.text, k=asked.k + 1, mode=asked.mode, where=where, offset=asked.offset,
             sort=asked.sort or None, literal=asked.literal,
         )  # fmt: skip
         failed = tuple(missing_signals(hits, asked.mode))
         facets: Mapping[str, Mapping[str, int]] = {}
         if asked.facets:
-            facets = self._retriever.facets(parsed.text, asked.facets, asked.mode, where)
+            facets = retriever.facets(parsed.text, asked.facets, asked.mode, where)
         seconds = time.perf_counter() - start
-        searched = parsed.text if asked.literal else self._retriever.searched(parsed.text)
+        searched = parsed.text if asked.literal else retriever.searched(parsed.text)
         return Found(
             hits[: asked.k], len(hits) > asked.k, seconds, failed, facets, searched,
-            searched != parsed.text, parsed.syntax, self._retriever.floor(asked.mode),
+            searched != parsed.text, parsed.syntax, retriever.floor(asked.mode),
         )  # fmt: skip
 
     def similar(self, document_id: str, k: int, langs: Sequence[str] = ()) -> list[Hit]:

@@ -64,7 +64,11 @@ class AccessLog:
             "bytes": response.content_length,
             "seconds": round(seconds, 6),
         }
-        if self._queries and request.endpoint in ("pages.search", "api.search"):
+        if self._queries and request.endpoint in (
+            "pages.search",
+            "api.search",
+            "comparing.compare",
+        ):
             line["query"] = request.args.get("q")
         text = json.dumps(line, ensure_ascii=True)
         self._handler.handle(logging.LogRecord("access", logging.INFO, "", 0, text, None, None))

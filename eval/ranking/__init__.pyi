@@ -16,7 +16,7 @@ from .relevance import (
     retrieve,
 )
 from .remembered_pools import RememberedPools
-from .report import Measured, Report, as_json, make_report, versions
+from .report import TASKS, Measured, Report, as_json, make_report, versions
 from .report_files import write_report
 from .report_markdown import comparison_table, figures
 from .statistics import paired, shown_p
@@ -25,6 +25,7 @@ from .tuning import Candidate, Tuned, candidates, folds_of, settings_of, tune
 
 __all__ = [
     "SEZNAM",
+    "TASKS",
     "Candidate",
     "JudgedPool",
     "Known",
