@@ -611,9 +611,14 @@ def _problems(index_path: str, config: str | None, changes: tuple[str, ...]) -> 
         settings = _loaded(config, changes, None)
         with progress_bar("verifying", SAMPLE) as done:
             return verify_cluster(index_path, settings.elasticsearch, done)
+    from indexer.storage.manifest import read_manifest
     from indexer.verify import verify
 
     path = Path(index_path)
+    if not any(path.glob("segment-*")) and not any(path.glob("lexical-*")):
+        read_manifest(
+            path
+        )  # no index, and says why; an index that lost its manifest is a damaged one
     total = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else 0
     with progress_bar("verifying", total) as done:
         return verify(path, done)

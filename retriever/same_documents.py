@@ -1,7 +1,7 @@
 """One document that stands in a list of hits several times: twice with the same text, or in several languages.
 
 Languages are told by the ids: `guide/cs/fire.html` and `guide/de/fire.html` differ in their language alone, and so do
-`fire.en.md` and `fire.cs.md`. Texts are compared as they are; two translations of one text with unlike ids are two documents.
+`fire.en.md` and `fire.cs.md`. Texts are compared by their letters and digits; two translations of one text with unlike ids are two documents.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from indexer.schema import Document, Hit
 __all__ = ["Merged", "merged"]
 
 _PARTS = re.compile(r"[A-Za-z]+")
+_WORDS = re.compile(r"[^\W_]+")
 
 _NAMED = 4  # letters of an id beside its language, that name a document
 
@@ -40,8 +41,7 @@ def merged(hits: Sequence[Hit]) -> Merged:
 
 def _keys(document: Document) -> list[Hashable]:
     """What two hits of one document have in common."""
-    title, text = (" ".join(part.split()) for part in (document.title, document.text))
-    keys: list[Hashable] = [("text", title, text)]
+    keys: list[Hashable] = [("text", _letters(document.title), _letters(document.text))]
     if document.lang:
         pattern = _PARTS.sub(
             lambda part: "*" if part[0].lower() == document.lang else part[0], document.id
@@ -51,3 +51,8 @@ def _keys(document: Document) -> list[Hashable]:
         if pattern != document.id and letters >= _NAMED and not any(map(str.isdigit, pattern)):
             keys.append(("id", pattern))
     return keys
+
+
+def _letters(text: str) -> str:
+    """A text without what a new edition changes first: case, punctuation, and how lines are broken."""
+    return " ".join(_WORDS.findall(text.casefold())) or text

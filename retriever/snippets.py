@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import unicodedata
 from dataclasses import dataclass
 
 from indexer.schema import Hit
@@ -129,11 +130,12 @@ def all_marks(text: str, query: str, lang: str, aligned: bool) -> list[tuple[int
 def snippet(hit: Hit, query: str, length: int = 280) -> list[tuple[str, Mark]]:
     """About `length` characters of the hit's passage, as (text, mark) segments; "..." where it is cut.
 
-    The window holds the most different marked words; without any, it is the passage's beginning.
+    Characters that stand in two columns, as Chinese and Japanese ones do, count twice: snippets of all scripts are of about the
+    same height. The window holds the most different marked words; without any, it is the passage's beginning.
     """
     text = hit.passage.text
     found = all_marks(text, query, hit.document.lang, "alignment" in hit.parts)
-    start, end = _window(text, [(first, last) for first, last, _ in found], length)
+    start, end = _window(text, [(first, last) for first, last, _ in found], _fitting(text, length))
     segments: list[tuple[str, Mark]] = []
     if start > 0 or hit.passage.start > 0:
         segments.append(("… ", Mark.NONE))
@@ -150,6 +152,15 @@ def snippet(hit: Hit, query: str, length: int = 280) -> list[tuple[str, Mark]]:
     if end < len(text):
         segments.append((" …", Mark.NONE))
     return [segment for segment in segments if segment[0]]
+
+
+def _fitting(text: str, columns: int) -> int:
+    """How many characters of a text fill so many columns, by its beginning (UAX #11, East Asian Width)."""
+    beginning = text[:100]
+    if not beginning or beginning.isascii():
+        return columns
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in beginning)
+    return round(columns * len(beginning) / (len(beginning) + wide))
 
 
 def _line(text: str) -> str:

@@ -133,7 +133,7 @@ def test_a_document_of_50_mb(run: Command, tmp_path: Path) -> None:
 def test_a_folder_that_is_no_index(run: Command, tmp_path: Path) -> None:
     refused(run("search", "x", "-i", tmp_path), "not an index folder")
     refused(run("search", "x", "-i", tmp_path / "no"), "no such index folder", "tandem index build")
-    for command in ("info", "compact"):
+    for command in ("info", "compact", "verify"):
         refused(run("index", command, tmp_path), "not an index folder")
     refused(run("index", "delete", "-i", tmp_path, "a"), "not an index folder")
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from webui.app import create_app
 DOCUMENTS = [
     Document("guide/en/fire.html", "The fire brigade comes at once.", "Fire", "", "en"),
     Document("guide/de/fire.html", "Die Feuerwehr kommt sofort, fire.", "Feuer", "", "de"),
-    Document("copy", "The fire  brigade\ncomes at once.", "Fire", "", "en"),
+    Document("copy", "The FIRE  brigade\ncomes – at once!", "Fire", "", "en"),
     Document("other", "A fire burned in the stove of the brigade.", "Stove", "", "en"),
     Document("guide/en/water.html", "The water brigade: no fire.", "Water", "", "en"),
     Document("article-en-1", "fire one", "", "", "en"),
@@ -64,3 +64,7 @@ def test_the_page_and_the_terminal_show_it_once_and_programs_get_all(
     assert page.count('<li class="hit"') == 5
     assert "Also in " in page
     assert ">German</bdi>" in page
+    assert "q=fire+brigade&amp;apart=1" in page
+    page = client.get("/?q=fire+brigade&apart=1").get_data(as_text=True)
+    assert page.count('<li class="hit"') == 7 and "Show a document once" in page
+    assert '<input type="hidden" name="apart" value="1">' in page

@@ -96,3 +96,11 @@ def test_the_parts_that_a_query_names_are_marked_and_the_whole_where_it_names_th
     assert marked("København, Århus", "Koebenhavn Aarhus", "da") == ["København", "Århus"]
     assert marked("市圖書館", "图书馆", "zh") == ["圖書館"]
     assert marked("Vidím psa a koně", "pes kůň", "cs") == ["psa", "koně"]
+
+
+def test_wide_characters_count_twice() -> None:
+    latin = "".join(part for part, _ in snippet(hit("word " * 200), "nothing", 100))
+    japanese = "".join(
+        part for part, _ in snippet(hit("病院は一日中開いている" * 50), "nothing", 100)
+    )
+    assert len(latin) in range(95, 106) and len(japanese) in range(45, 56)

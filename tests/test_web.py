@@ -432,7 +432,15 @@ def test_the_description_matches_the_answers(client: FlaskClient) -> None:
     ):
         conforms(client.get(path).json, {"$ref": f"#/components/schemas/{schema}"}, schemas, path)
     routes = {rule.rule for rule in client.application.url_map.iter_rules()}
-    pages = {"/", "/document", "/compare", "/judge", "/docs", "/openapi.json", "/api/v1/openapi.json"}
+    pages = {
+        "/",
+        "/document",
+        "/compare",
+        "/judge",
+        "/docs",
+        "/openapi.json",
+        "/api/v1/openapi.json",
+    }
     written = re.sub(r"{(\w+)}", r"<\1>", " ".join(described["paths"])).split()
     routes = {re.sub(r"<(?:path:)?(?:\w+_)?id>", "<id>", route) for route in routes}
     assert set(written) == routes - pages - {"/static/<path:filename>"}

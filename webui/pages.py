@@ -39,7 +39,7 @@ from webui.hit_view import (
 from webui.judgments import GRADES
 from webui.live_index import Found
 from webui.problems import RETRY, TITLES, as_json, status_of
-from webui.search_request import MODES, Asked, Refused, from_query_string, read
+from webui.search_request import FLAGS, MODES, Asked, Refused, from_query_string, read
 from webui.services import services
 
 __all__ = ["pages"]
@@ -60,6 +60,8 @@ class Form:
     k: int = 0
     where: str = ""
     sort: str = ""
+    apart: bool = False
+    """Whether copies of a document are shown each by itself."""
     chosen: Pairs = ()
     """Choices of fields, as `webui.field_filter` reads them."""
 
@@ -73,6 +75,7 @@ class Form:
             "k": self.k,
             "where": self.where,
             "sort": self.sort,
+            "apart": int(self.apart),
         }
         for key, value in self.chosen:
             values.setdefault(key, [])
@@ -86,7 +89,7 @@ class Form:
 
     def unfiltered(self) -> str:
         """The address of this search without a filter on fields."""
-        bare = Form(self.query, self.mode, self.langs, self.k, sort=self.sort)
+        bare = Form(self.query, self.mode, self.langs, self.k, sort=self.sort, apart=self.apart)
         return bare.link()
 
 
@@ -120,6 +123,7 @@ def _form(values: dict[str, object]) -> Form:
         langs=tuple(langs) if isinstance(langs, list) else (),
         where=request.args.get("where", "").strip(),
         sort=_text(values.get("sort")),
+        apart=FLAGS.get(request.args.get("apart", "0").lower(), False),
         chosen=chosen(request.args.items(multi=True)),
     )
 
@@ -131,7 +135,8 @@ def _page(form: Form, asked: Asked | None = None, found: Found | None = None) ->
     if asked is not None and found is not None:
         grades = shared.judgments
         # a judge grades every document, also one that stands there twice
-        shown: Merged = [(hit, []) for hit in found.hits] if grades else merged(found.hits)
+        each = bool(grades) or form.apart
+        shown: Merged = [(hit, []) for hit in found.hits] if each else merged(found.hits)
         hits = [
             hit_view(
                 hit,
