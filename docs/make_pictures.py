@@ -1,27 +1,30 @@
 """Makes the pictures of README.md and docs/, and the output of `make demo` that README.md shows: `make pictures`.
 
-Needs matplotlib (`pip install '.[eval]'`), and Chromium for the screenshots (Debian: chromium); without Chromium they
-are left as they are. The demo index is built by `python -m demo` and served on 127.0.0.1 while the pictures are taken.
+Needs matplotlib (`pip install '.[eval]'`), and for the screenshots Playwright (`pip install '.[test]'`), Chromium and fonts
+for all scripts (Debian: chromium, fonts-noto-core, fonts-noto-cjk); without Chromium they are left as they are. The demo index is built by `python -m demo` and served on 127.0.0.1 while the pictures are taken.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
-from urllib.request import urlopen
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 QUERY = "kdy se začaly tisknout knihy"  # when books were first printed: the answers are in English and in German
-WIDTH, HEIGHT = 1000, 615  # CSS pixels of a screenshot
+OTHER = "প্রাথমিক চিকিৎসা পোড়া"  # Bengali: first aid, burn
 DEMO_OUTPUT = re.compile(r"(<!-- first hits of `make demo` -->\n\n```text\n).*?(```\n)", re.DOTALL)
 BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#8a8f98"
 
@@ -39,9 +42,16 @@ def main() -> None:
         print("no Chromium in PATH: the screenshots are left as they are", file=sys.stderr)
         return
     with served(ROOT / "demo.index") as url:
-        page = f"{url}?{urlencode({'q': QUERY, 'k': 3})}"
-        urlopen(page, timeout=120).close()  # the first query also loads what every later one uses
-        screenshot(browser, page, PICTURES / "page.png")
+        report = ROOT / "modes.html"  # where the command that the report shows would write it
+        command = "eval compare demo/qrels.txt lexical dense hybrid -i demo.index -m nDCG@10 -m RR --title".split()
+        subprocess.run(
+            [sys.executable, "-m", "tandem", *command, "The three modes on the demo", "--report", report.name],
+            cwd=ROOT, check=True, capture_output=True,
+        )  # fmt: skip
+        try:
+            screenshots(browser, url, report)
+        finally:
+            report.unlink()
 
 
 def with_demo_output(readme: str, printed: str) -> str:
@@ -72,20 +82,43 @@ def served(index: Path) -> Iterator[str]:
         server.stderr.close()
 
 
-def screenshot(browser: str, url: str, file: Path) -> None:
-    """A picture of a page in light mode, at twice its size in CSS pixels, in at most 256 colours."""
+def screenshots(browser: str, url: str, report: Path) -> None:
+    """The page in light and dark, wide and on a telephone, and a report."""
+    from playwright.sync_api import sync_playwright
+
+    hits = f"{url}?{urlencode({'q': QUERY, 'k': 3})}"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        wide = chromium.new_page(viewport={"width": 1000, "height": 615}, device_scale_factor=2)
+        wide.set_default_timeout(120_000)
+        wide.goto(hits)  # the first query also loads what every later one uses
+        wide.reload()
+        picture(wide, "page")
+        wide.set_viewport_size({"width": 1000, "height": 820})
+        wide.locator(".why summary").first.click()
+        picture(wide, "why")
+        wide.locator("#hit-1 h2 a").click()
+        wide.wait_for_url("**/document?**")
+        wide.evaluate("scrollTo(0, 0)")
+        picture(wide, "document")
+        wide.goto(f"{url}compare?{urlencode({'q': QUERY, 'right': 'lexical'})}")
+        picture(wide, "compare")
+        wide.goto(report.as_uri())
+        picture(wide, "report")
+        telephone = chromium.new_page(
+            viewport={"width": 390, "height": 780}, device_scale_factor=2, color_scheme="dark"
+        )
+        telephone.goto(f"{url}?{urlencode({'q': OTHER})}")
+        picture(telephone, "telephone")
+        chromium.close()
+
+
+def picture(tab: Page, name: str) -> None:
+    """What a tab shows, in at most 256 colours."""
     from PIL import Image  # matplotlib needs it too
 
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "page.png"
-        options = (
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-            "--blink-settings=preferredColorScheme=1", "--force-device-scale-factor=2",
-            f"--window-size={WIDTH},{HEIGHT}", f"--user-data-dir={folder}/profile", f"--screenshot={raw}",
-        )  # fmt: skip
-        subprocess.run([browser, *options, url], check=True, capture_output=True, timeout=120)
-        with Image.open(raw) as image:
-            image.convert("RGB").quantize(256).save(file, optimize=True)
+    with Image.open(io.BytesIO(tab.screenshot())) as image:
+        image.convert("RGB").quantize(256).save(PICTURES / f"{name}.png", optimize=True)
 
 
 def speed_plot(file: Path) -> None:
