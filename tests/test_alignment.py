@@ -365,3 +365,10 @@ def test_a_long_or_repeated_query_is_answered(tmp_path: Path) -> None:
     assert len(units("hospital " * 500, student, token_table()).words) == 1
     assert len(units("東京の病院", student, token_table()).words) >= 2  # a script without spaces
     folder.close()
+
+
+def test_a_syllable_of_a_word_is_no_answer() -> None:
+    student = aligner()
+    assert student is not None
+    (answer,) = answers("se", "A diplomat bought it in Seoul.", student, token_table())
+    assert answer.similarity < 0.9

@@ -39,6 +39,7 @@ LENGTH = 1.5  # power of a vector's length in a word's weight
 SAME = 0.9  # cosine from which a word counts as found: a good translation is worth as much as the word itself
 WORDS = 64  # words of a query that are aligned: of a longer one, those with the longest vectors
 POWER = 4  # of the cosine, in the soft idf: a passage with a word at cosine 0.5 counts 1/16
+SYLLABLE = 4  # letters from which a token that is part of a word is shown as an answer
 _KEPT = 256  # queries whose words and weights are kept
 
 
@@ -261,7 +262,10 @@ def _asked(query: str, student: StaticEncoder, table: TokenTable) -> Units:
 
 
 def answers(query: str, text: str, student: StaticEncoder, table: TokenTable) -> list[Answer]:
-    """For each word of the query, in order, the word of the text that is nearest to it."""
+    """For each word of the query, in order, the word of the text that is nearest to it.
+
+    A longer word may answer by one of its tokens ("haus" in "Krankenhaus"), but not by a syllable ("se" in "Seoul").
+    """
     asked = _asked(query, student, table)
     found = _words(text, student, table)
     if not asked.words or not found:
@@ -269,7 +273,9 @@ def answers(query: str, text: str, student: StaticEncoder, table: TokenTable) ->
     tokens_of = [tokens for _, _, tokens in found]
     flat = np.concatenate(tokens_of)
     starts = np.cumsum([0, *map(len, tokens_of[:-1])])
-    by_token = np.maximum.reduceat(table.cosines(asked.vectors, flat), starts, axis=0)
+    cosines = table.cosines(asked.vectors, flat)
+    cosines[_syllables(tokens_of, student)] = -1.0
+    by_token = np.maximum.reduceat(cosines, starts, axis=0)
     whole = unit_rows(table.neutral(_sums(tokens_of, table))) @ asked.vectors.T
     near = np.maximum(by_token, whole)[:, : len(asked.words)]  # (words of the text, of the query)
     best = near.argmax(axis=0)
@@ -278,3 +284,15 @@ def answers(query: str, text: str, student: StaticEncoder, table: TokenTable) ->
         answer, (start, end), _ = found[at]
         made.append(Answer(word, answer, start, end, min(1.0, max(0.0, float(near[at, i])))))
     return made
+
+
+def _syllables(words: Sequence[NDArray[np.int32]], student: StaticEncoder) -> NDArray[np.bool_]:
+    """For each token of the words, whether it is but a short part of one."""
+    return np.array(
+        [
+            len(word) > 1 and len(student.piece(int(token)).lstrip("\u2581")) < SYLLABLE
+            for word in words
+            for token in word
+        ],
+        bool,
+    )
