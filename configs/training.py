@@ -215,13 +215,13 @@ class DistillSettings:
 
 @dataclass(frozen=True, slots=True)
 class ContrastiveSettings:
-    """`tandem train simcse|rankcse|infonce|mnr`: likeness learned from what is alike."""
+    """`tandem train simcse|infocse|rankcse|infonce|mnr`: likeness learned from what is alike."""
 
     student: StudentSettings = field(default_factory=StudentSettings)
     texts: tuple[TextSettings, ...] = ()
-    """Sentences, for simcse and rankcse."""
+    """Sentences, for simcse, infocse and rankcse."""
     corpora: CorporaSettings = field(default_factory=CorporaSettings)
-    """Pairs that mean the same, for infonce and mnr; for simcse and rankcse every side is a sentence."""
+    """Pairs that mean the same, for infonce and mnr; for the others every side is a sentence."""
     held_out: HeldOutSettings = field(default_factory=HeldOutSettings)
     temperature: float = 0.05
     """Of the softmax over a batch."""
@@ -240,6 +240,13 @@ class ContrastiveSettings:
     """Of the divergence between two dropout masks' rankings (rankcse)."""
     ranking_weight: float = 1.0
     """Of the teacher's ranking (rankcse)."""
+    training_head: bool = False
+    """Whether a layer with tanh stands between the sentence vector and the loss, in training only, as SimCSE's
+    unsupervised form has it (simcse, infocse, rankcse)."""
+    masked_share: float = 0.4
+    """Of a sentence's tokens that are hidden and restored (infocse)."""
+    masked_weight: float = 1e-5
+    """Of restoring them, beside the contrastive loss's 1 (infocse)."""
     cache: str = ""
     """Folder of the teacher's vectors; empty: inside the output folder."""
     run: RunSettings = field(default_factory=RunSettings)
@@ -247,6 +254,8 @@ class ContrastiveSettings:
     def __post_init__(self) -> None:
         if self.temperature <= 0 or self.ranking_temperature <= 0:
             raise ValueError("temperatures must be above 0")
+        if not 0 < self.masked_share < 1 or self.masked_weight < 0:
+            raise ValueError("masked_share is a share above 0, and masked_weight 0 or more")
 
 
 @dataclass(frozen=True, slots=True)

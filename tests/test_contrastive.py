@@ -14,7 +14,10 @@ from configs.errors import ConfigError, DocumentError
 from configs.training import ContrastiveSettings, HeldOutSettings, RunSettings, TextSettings
 from configs.training_corpora import CorporaSettings, CorpusSettings
 from training.data.plain_texts import read_scored, read_texts
+from training.models.sentence_vectors import sentence_vectors
+from training.models.students import open_student
 from training.recipes.contrastive import Objective, contrastive
+from training.recipes.infocse import Restorer
 from training.run.device import pick_device, pick_precision
 
 
@@ -63,6 +66,43 @@ def test_simcse_learns_which_words_tell_sentences_apart(world: Path, tmp_path: P
     assert result.before is not None and result.score is not None
     assert result.before < 0.35
     assert result.score > result.before + 0.3
+
+
+def test_infocse_restores_masked_tokens_from_the_sentence_vector(
+    world: Path, tmp_path: Path
+) -> None:
+    base = dataclasses.replace(of_texts(world, "words", 120, 2e-3), training_head=True)
+    result = contrastive("infocse", base, tmp_path)
+    assert result.before is not None and result.score is not None
+    assert result.score > result.before + 0.3
+    assert {path.name for path in (tmp_path / "model").iterdir()}.isdisjoint({"restorer", "head"})
+
+
+def test_the_restorers_loss_falls_and_reaches_the_body_through_the_vector_alone(
+    world: Path,
+) -> None:
+    torch.manual_seed(1)
+    model = open_student(tiny(world), "cpu", 1)
+    restorer = Restorer(model, "tiny")
+    texts = topic_texts(64)
+    optimizer = torch.optim.Adam([*model.parameters(), *restorer.parameters()], 3e-3)
+    losses = []
+    for step in range(40):
+        vectors = sentence_vectors(model, texts)
+        generator = torch.Generator().manual_seed(step)
+        loss = restorer(texts, vectors, 0.4, generator)
+        if step == 0:
+            apart = restorer(texts, vectors.detach(), 0.4, torch.Generator().manual_seed(step))
+            body = [p for n, p in model.named_parameters() if "encoder" in n]
+            found = torch.autograd.grad(apart, body, allow_unused=True)
+            assert all(gradient is None for gradient in found)
+            through = torch.autograd.grad(loss, body, retain_graph=True, allow_unused=True)
+            assert any(g is not None and g.abs().sum() > 0 for g in through)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
 
 
 @pytest.mark.parametrize("ranking", ["listnet", "listmle"])

@@ -14,6 +14,10 @@ COMMANDS = {
     "static": ("training.cli_static", "Train a static student: a table of token vectors."),
     "distill": ("training.cli_recipes", "Teach a student a teacher's space through translations."),
     "simcse": ("training.cli_recipes", "Tell a sentence under two dropout masks from all others."),
+    "infocse": (
+        "training.cli_recipes",
+        "SimCSE, and masked tokens restored from the sentence vector.",
+    ),
     "rankcse": ("training.cli_recipes", "SimCSE, and a teacher's ranking of each batch."),
     "infonce": (
         "training.cli_recipes",

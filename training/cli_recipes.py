@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from training.run.loop import Progress
     from training.run.progress import Talk
 
-__all__ = ["distill", "infonce", "mnr", "rankcse", "relevance", "retromae", "simcse"]
+__all__ = ["distill", "infocse", "infonce", "mnr", "rankcse", "relevance", "retromae", "simcse"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,6 +81,16 @@ def distill(config: str | None, changes: tuple[str, ...], **rest: Any) -> None:
 @recipe_options
 def simcse(config: str | None, changes: tuple[str, ...], **rest: Any) -> None:
     _contrastive("simcse", config, changes, **rest)
+
+
+@click.command(
+    epilog="Example: tandem train infocse --config small-czech-infocse -o runs/infocse",
+    help="SimCSE, and an auxiliary network that restores masked tokens from the sentence vector "
+    f"(Wu et al. 2022). {RESUME}",
+)
+@recipe_options
+def infocse(config: str | None, changes: tuple[str, ...], **rest: Any) -> None:
+    _contrastive("infocse", config, changes, **rest)
 
 
 @click.command(

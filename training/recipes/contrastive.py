@@ -6,6 +6,8 @@
 
 - RankCSE (Liu et al. 2023, ACL): that, and the ranking of the batch is the same under both masks
   (`ranking_consistency`) and the same as a teacher's (`listnet` or `listmle`).
+- InfoCSE (Wu et al. 2022): that of SimCSE, and masked tokens are restored from the sentence vector
+  (`training.recipes.infocse`).
 - InfoNCE (van den Oord et al. 2018) and multiple negatives ranking (Henderson et al. 2017): the same
   formula with pairs (s_i, t_i) of two texts. They are one loss by two names: `mnr` has the latter's
   fixed temperature (cosine times 20). With a teacher T the source side is T(s_i), which stays as it
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from configs.errors import ConfigError
 from configs.training import ContrastiveSettings, TextSettings
@@ -37,6 +39,7 @@ from training.models.sentence_vectors import full_precision, sentence_vectors
 from training.models.students import open_student
 from training.models.teachers import teach
 from training.recipes.held_out import Translated, open_held_out, texts_of
+from training.recipes.infocse import Restorer
 from training.recipes.losses import listmle, listnet, ranking_consistency, similarities
 from training.recipes.outputs import Result, facts_of, save_result
 from training.run.device import pick_device
@@ -48,7 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Objective", "contrastive", "softmax_loss"]
 
-Objective = Literal["simcse", "rankcse", "infonce", "mnr"]
+Objective = Literal["simcse", "infocse", "rankcse", "infonce", "mnr"]
+PLAIN: tuple[Objective, ...] = ("simcse", "infocse", "rankcse")  # read sentences, not pairs
 Loss = Callable[[Rows], Tensor]
 
 
@@ -70,17 +74,16 @@ def contrastive(
     model = open_student(settings.student, str(device), run.seed)
     pairs, aside = _pairs(objective, settings, talk)
     held_out = open_held_out(settings.held_out, settings.corpora, aside)
-    if objective in ("simcse", "rankcse"):
+    trained: nn.Module = model
+    if objective in PLAIN:
         texts = _sentences(settings.texts, pairs)
         ranks = None
         if objective == "rankcse":
             cache = settings.cache or output / "teacher"
             ranks = torch.from_numpy(teach(texts, settings.teacher, cache, device, talk))
-        loss, data, draw = (
-            _two_masks(model, texts, ranks, settings),
-            texts,
-            shuffled(len(texts), run.seed),
-        )
+        parts = _Parts(model, objective, settings).to(device)
+        trained, data = parts, texts
+        loss, draw = _two_masks(parts, texts, ranks, settings), shuffled(len(texts), run.seed)
     else:
         assert pairs is not None
         mined = pairs
@@ -104,26 +107,51 @@ def contrastive(
     order = plan(draw, steps, run.batch_size, run.seed, lengths)
     evaluate = None if held_out is None else lambda: held_out.evaluate(model)
     facts = facts_of(settings, [*data, *texts_of(held_out)]) | {"objective": objective}
-    outcome = train(Task(model, order, loss, evaluate, facts), run, output, talk.tell)
+    outcome = train(Task(trained, order, loss, evaluate, facts), run, output, talk.tell)
     metric = "spearman" if settings.held_out.scored else "translation accuracy"
     return save_result(output, objective, model, settings, outcome, metric, len(texts))
 
 
+class _Parts(nn.Module):
+    """The student, and what only the training needs."""
+
+    def __init__(
+        self, student: SentenceTransformer, objective: Objective, settings: ContrastiveSettings
+    ) -> None:
+        super().__init__()
+        self.student = student
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.run.seed)
+            width = width_of(student)
+            self.head = (
+                nn.Sequential(nn.Linear(width, width), nn.Tanh())
+                if settings.training_head
+                else nn.Identity()
+            )
+            name = settings.student.model or settings.student.tokenizer
+            self.restorer = Restorer(student, name) if objective == "infocse" else None
+
+
 def _two_masks(
-    model: SentenceTransformer,
-    texts: list[str],
-    ranks: Tensor | None,
-    settings: ContrastiveSettings,
+    parts: _Parts, texts: list[str], ranks: Tensor | None, settings: ContrastiveSettings
 ) -> Loss:
-    """SimCSE; RankCSE where `ranks`, the teacher's vectors (texts, dim), are given."""
-    nearest = softmax_loss(model, settings.temperature, both_ways=False)
+    """SimCSE; RankCSE where `ranks`, the teacher's vectors (texts, dim), are given; InfoCSE with a restorer."""
+    nearest = softmax_loss(parts.student, settings.temperature, both_ways=False)
 
     def loss(rows: Rows) -> Tensor:
         batch = [texts[i] for i in rows]
         # one forward pass of 2n texts: each half has masks of its own
-        first, second = sentence_vectors(model, batch * 2).chunk(2)
+        vectors = sentence_vectors(parts.student, batch * 2)
+        first, second = parts.head(vectors).chunk(2)
         with full_precision(first.device):
             total = nearest([first, second])
+            if parts.restorer is not None:
+                # the loop has seeded torch for this step; the masks follow from it
+                generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
+                restored: Tensor = parts.restorer(
+                    batch, vectors[: len(batch)], settings.masked_share, generator
+                )
+                return total + settings.masked_weight * restored
             if ranks is None:
                 return total
             taught = ranks[torch.from_numpy(rows)].to(first.device)
@@ -243,7 +271,7 @@ def _pairs(
     objective: Objective, settings: ContrastiveSettings, talk: Talk
 ) -> tuple[Pairs | None, Pairs | None]:
     """(pairs to train on, pairs kept aside); none where the recipe reads plain texts."""
-    if not settings.corpora.files and objective in ("simcse", "rankcse") and settings.texts:
+    if not settings.corpora.files and objective in PLAIN and settings.texts:
         return None, None
     pairs = read_pairs(settings.corpora, seed=settings.run.seed, talk=talk.say)
     held_out = settings.held_out

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import PreTrainedModel
 
-__all__ = ["Decoder", "RetroMae", "hide", "retromae", "visible"]
+__all__ = ["Decoder", "RetroMae", "hide", "mask_id", "real_tokens", "retromae", "visible"]
 
 
 class Decoder(nn.Module):
@@ -151,7 +151,7 @@ def retromae(settings: RetromaeSettings, output: Path, talk: Talk = QUIET) -> Re
     run = settings.run
     device = pick_device(run.device)
     model = open_student(settings.student, str(device), run.seed)
-    mask_id = _mask_id(model, settings)
+    mask = mask_id(model, settings.student.model or settings.student.tokenizer, "RetroMAE")
     texts = read_texts(settings.texts)
     rows, aside = split_rows(len(texts), settings.aside, run.seed)
     kept = [texts[i] for i in rows]
@@ -165,10 +165,10 @@ def retromae(settings: RetromaeSettings, output: Path, talk: Talk = QUIET) -> Re
 
     def parts(batch: list[str], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         features = features_of(model, batch)
-        real = _real(model, features["input_ids"])  # on the CPU, where the generator is
+        real = real_tokens(model, features["input_ids"])  # on the CPU, where the generator is
         masked = hide(real, settings.encoder_mask, generator)
         seen = visible(real, settings.decoder_mask, generator)
-        return whole.parts(features, masked.to(device), seen.to(device), real.to(device), mask_id)
+        return whole.parts(features, masked.to(device), seen.to(device), real.to(device), mask)
 
     def loss(rows: Rows) -> Tensor:
         # the loop has seeded torch for this step; the masks follow from it
@@ -195,17 +195,17 @@ def retromae(settings: RetromaeSettings, output: Path, talk: Talk = QUIET) -> Re
     return save_result(output, "retromae", model, settings, outcome, "restored tokens", len(kept))
 
 
-def _mask_id(model: SentenceTransformer, settings: RetromaeSettings) -> int:
-    name = settings.student.model or settings.student.tokenizer
+def mask_id(model: SentenceTransformer, name: str, recipe: str) -> int:
+    """The number of the mask token. Raises ConfigError for a student without one, or without a body."""
     mask = getattr(model.tokenizer, "mask_token_id", None)
     if mask is None or not hasattr(model[0], "auto_model") or len(model) < 2:
         raise ConfigError(
-            f"student {name}: RetroMAE needs a transformer with a mask token and pooling"
+            f"student {name}: {recipe} needs a transformer with a mask token and pooling"
         )
     return int(mask)
 
 
-def _real(model: SentenceTransformer, ids: Tensor) -> Tensor:
+def real_tokens(model: SentenceTransformer, ids: Tensor) -> Tensor:
     """(b, n) bool on the CPU: neither padding nor a special token."""
     special = torch.tensor(sorted(model.tokenizer.all_special_ids))
     unknown = model.tokenizer.unk_token_id

@@ -1,0 +1,274 @@
+"""`python -m benchmarks.papers`: the papers' methods trained on real text, and their tables beside the papers'.
+
+Each row is a model that `tandem train` makes with a recipe that ships, at the scale of SCALES; each figure is what
+`tandem eval` prints of it. A step that is done is not done again: stopped, the same command goes on. Finished rows are
+kept in benchmarks/results/papers.json, and benchmarks/results/papers.md is made from them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import lzma
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.collection import data_folder
+from configs.errors import TandemError
+from configs.tables import markdown_table
+
+__all__ = ["main", "table"]
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 2023
+PAPER = {
+    # Bednář et al. 2023, zero-shot: mean Pearson r of three STS sets x 100, Costra accuracy
+    "RetroMAE": (76.30, 69.66),
+    "SimCSE after RetroMAE": (78.66, 69.63),
+    "distilled": (84.25, 70.42),
+    "SimCSE after distillation": (85.00, 71.12),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much each row reads: sentences of pre-training, sentences or pairs of each method, pieces of the vocabulary."""
+
+    pretraining: int
+    sentences: int
+    pieces: int
+    batch: int
+
+
+SCALES = {
+    "small": Scale(60_000, 20_000, 16_000, 64),
+    "full": Scale(0, 0, 30_522, 128),  # all there is
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model: the recipe that makes it, the row whose model it goes on from, and settings that differ."""
+
+    name: str
+    recipe: str
+    start: str = ""
+    settings: Mapping[str, object] = ()  # type: ignore[assignment]
+    teacher: str = ""
+
+
+CZECH = (
+    Row("RetroMAE", "retromae"),
+    Row("SimCSE after RetroMAE", "simcse", "RetroMAE"),
+    Row("InfoCSE after RetroMAE", "infocse", "RetroMAE"),
+    Row("distilled", "distill", "RetroMAE"),
+    Row("SimCSE after distillation", "simcse", "distilled"),
+    Row("RankCSE (ListNet)", "rankcse", "RetroMAE", {"ranking": "listnet"}, "distilled"),
+    Row("RankCSE (ListMLE)", "rankcse", "RetroMAE", {"ranking": "listmle"}, "distilled"),
+)
+
+
+@click.command(epilog="Example: python -m benchmarks.papers czech --only RetroMAE --only distilled")
+@click.argument("name", type=click.Choice(["czech"]))
+@click.option(
+    "--only", multiple=True, metavar="ROW", help="Make these rows, and what they start from."
+)
+@click.option(
+    "--scale",
+    type=click.Choice(list(SCALES)),
+    default="small",
+    show_default=True,
+    help="How much each row reads.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("runs/papers"),
+    show_default=True,
+    help="Folder of models and texts.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Shared data.  [default: TANDEM_DATA, or ../shared/data]",
+)
+@click.option("--show", is_flag=True, help="Print the table of what is there, and make nothing.")
+def main(
+    name: str, only: tuple[str, ...], scale: str, work: Path, data: Path | None, show: bool
+) -> None:
+    """The table of a paper, made here: `czech` is that of Bednář et al. 2023."""
+    file = RESULTS / "papers.json"
+    kept = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    if not show:
+        rows = {row.name: row for row in CZECH}
+        if unknown := set(only) - rows.keys():
+            raise click.UsageError(f"no row {sorted(unknown)[0]!r}; there are: {', '.join(rows)}")
+        maker = _Czech(SCALES[scale], work / f"{name}-{scale}", data_folder(data))
+        for row in CZECH:
+            if only and row.name not in only:
+                continue
+            figures = maker.measured(row, rows)
+            kept.setdefault(name, {}).setdefault(scale, {})[row.name] = figures
+            file.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", "utf-8")
+            click.echo(f"{row.name}: {json.dumps(figures)}", err=True)
+    text = table(kept.get(name, {}).get(scale, {}))
+    click.echo(text)
+    if not show:
+        (RESULTS / "papers.md").write_text(text + "\n", "utf-8")
+
+
+class _Czech:
+    """Bednář et al. 2023: a body of 12 layers, 256 wide, under a vocabulary of its own."""
+
+    def __init__(self, scale: Scale, work: Path, data: Path) -> None:
+        self.scale, self.work, self.data = scale, work, data
+        work.mkdir(parents=True, exist_ok=True)
+
+    def measured(self, row: Row, rows: Mapping[str, Row]) -> dict[str, Any]:
+        """The figures of a row, its model made first."""
+        model = self.model(row, rows)
+        sets = sorted((self.data / "dev" / "sts-czech").glob("sts-cs.*.jsonl.gz"))
+        pearson = {}
+        for kind in ("headlines", "images"):
+            files = [str(path) for path in sets if kind in path.name]
+            found = _tandem_json("eval", "sts", *files, "--encoder", str(model))["result"]
+            pearson[kind] = 100 * statistics.fmean(entry["pearson"] for entry in found)
+        costra = self.data / "dev" / "costra" / "costra-1.1.tsv.gz"
+        found = _tandem_json("eval", "costra", str(costra), "--encoder", str(model))["result"]
+        made = json.loads((model.parent / "result.json").read_text("utf-8"))
+        return {
+            "sts": round(statistics.fmean(pearson.values()), 2),
+            "costra": {key: value for key, value in found.items() if isinstance(value, float)},
+            "minutes": round(float((model.parent / "minutes").read_text("utf-8")), 1),
+            "result": made,
+        }
+
+    def model(self, row: Row, rows: Mapping[str, Row]) -> Path:
+        """The folder of a row's model; those that it needs are made before it."""
+        out = self.work / row.name.replace(" ", "-").replace("(", "").replace(")", "").lower()
+        if (out / "minutes").is_file():
+            return out / "model"
+        settings: dict[str, object] = {
+            "run.batch_size": self.scale.batch,
+            "run.epochs": 1,
+            "run.patience": 0,
+        }
+        settings |= dict(row.settings)
+        if row.start:
+            settings["student.model"] = str(self.model(rows[row.start], rows))
+            settings["student.tokenizer"] = ""
+        else:
+            settings["student.tokenizer"] = str(self.tokenizer())
+        if row.teacher:
+            settings["teacher"] = str(self.model(rows[row.teacher], rows))
+        elif row.recipe == "distill":
+            settings |= {
+                "teacher": "all-MiniLM-L6-v2",
+                "projection": "linear",
+                "run.learning_rate": 2e-4,
+            }
+        if row.recipe == "distill":
+            settings["corpora.files"] = [
+                {"path": str(self.pairs(self.scale.sentences)), "target": "cs"}
+            ]
+        else:
+            count = self.scale.pretraining if row.recipe == "retromae" else self.scale.sentences
+            settings["texts"] = [{"path": str(self.pairs(count)), "column": 3}]
+        start = time.monotonic()
+        _train(row.recipe, f"small-czech-{row.recipe}", out, settings)
+        (out / "minutes").write_text(str((time.monotonic() - start) / 60), "utf-8")
+        return out / "model"
+
+    def tokenizer(self) -> Path:
+        """A vocabulary of Czech and English."""
+        path = self.work / "tokenizer.json"
+        if not path.is_file():
+            pairs = self.pairs(self.scale.pretraining)
+            changes = {
+                "corpora.files": [{"path": str(pairs), "target": "cs"}],
+                "size": self.scale.pieces,
+                "words": 0,
+            }
+            _tandem("train", "tokenizer", "-o", str(path), *_set(changes))
+        return path
+
+    def pairs(self, count: int) -> Path:
+        """English and Czech sentences drawn from all sources alike, those of the evaluations left out; 0: all."""
+        path = self.work / f"{count or 'all'}.en-cs.tsv"
+        if not path.is_file():
+            lines = list(self._lines())
+            order = np.random.default_rng(SEED).permutation(len(lines))
+            chosen = order[: count or None]
+            path.write_text("".join(lines[i] for i in chosen), "utf-8", newline="\n")
+        return path
+
+    def _lines(self) -> Iterator[str]:
+        """Sentences of 20 to 300 characters; no scripture, which is archaic, and each Czech one once."""
+        seen: set[str] = set()
+        for folder in ("parallel", "parallel-more"):
+            file = self.data / folder / "en-cs.tsv.xz"
+            if not file.is_file():
+                continue
+            with lzma.open(file, "rt", encoding="utf-8", newline="\n") as stream:
+                for source, english, czech in csv.reader(
+                    stream, delimiter="\t", quoting=csv.QUOTE_NONE
+                ):
+                    if (
+                        20 <= len(czech) <= 300
+                        and not source.startswith("bible")
+                        and czech not in seen
+                    ):
+                        seen.add(czech)
+                        yield f"{source}\t{english}\t{czech}\n"
+
+
+def _set(settings: Mapping[str, object]) -> list[str]:
+    return [
+        part
+        for key, value in settings.items()
+        for part in ("--set", f"{key}={json.dumps(value, ensure_ascii=False)}")
+    ]
+
+
+def _train(recipe: str, config: str, out: Path, settings: Mapping[str, object]) -> None:
+    _tandem("train", recipe, "--config", config, "-o", str(out), *_set(settings))
+
+
+def _tandem(*call: str) -> str:
+    """What a command printed; its progress goes to the terminal. Raises what ends the benchmark."""
+    command = [sys.executable, "-m", "tandem", *call]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _tandem_json(*call: str) -> Any:
+    return json.loads(_tandem(*call, "--json"))
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The rows that were made, each beside the paper's."""
+    lines = []
+    for name, figures in rows.items():
+        sts, costra = PAPER.get(name, (None, None))
+        ours = figures["costra"]["mean_without_basic_and_modality"]
+        lines.append([
+            name, f"{figures['sts']:.1f}", f"{sts:.1f}" if sts else "", f"{100 * ours if ours <= 1 else ours:.1f}",
+            f"{costra:.1f}" if costra else "", f"{figures['minutes']:.0f}",
+        ])  # fmt: skip
+    header = ["method", "Czech STS, Pearson", "the paper", "Costra", "the paper", "minutes"]
+    return markdown_table(header, lines)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except TandemError as error:
+        raise SystemExit(f"Error: {error}") from None
