@@ -50,7 +50,7 @@ class Scale:
 
 
 SCALES = {
-    "small": Scale(60_000, 20_000, 16_000, 64),
+    "small": Scale(24_000, 12_000, 8_000, 64),
     "full": Scale(0, 0, 30_522, 128),  # all there is
 }
 

@@ -155,6 +155,9 @@ class HeldOutSettings:
     scored: str = ""
     """A TSV of text, text, similarity, or JSON lines of s1, s2, score: the score is Spearman's
     correlation."""
+    best: Literal["accuracy", "mse"] = "accuracy"
+    """Which figure of held-out pairs the kept weights are the best by: translation accuracy, or the mean squared error
+    to the teacher's vectors (distill alone)."""
     aside: int = 200
     """With neither of these: pairs of each language that are kept from training, at most a tenth."""
     limit: int = 1000
@@ -165,6 +168,8 @@ class HeldOutSettings:
             raise ValueError("give held-out pairs or a scored file, not both")
         if self.aside < 0 or self.limit < 2:
             raise ValueError("aside must be 0 or more, and limit 2 or more")
+        if self.best == "mse" and self.scored:
+            raise ValueError("best: mse is a figure of held-out pairs; a scored file has none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,8 @@ class DistillSettings:
     """Where the widths differ. `linear`: a layer from the student's width to the teacher's, used in
     training only. `dense`: the same layer, kept in the student, whose vectors then have the teacher's
     width. `pca`: the teacher's vectors are cut to the student's width along their principal axes."""
+    unit_teacher: bool = True
+    """Whether the teacher's vectors are brought to unit length; false: they are copied as the teacher gives them."""
     sides: Literal["both", "target"] = "both"
     """`both`: S(s) and S(t) near T(s); `target`: only S(t)."""
     source_share: float = 0.0

@@ -145,6 +145,46 @@ def test_the_target_side_alone_is_measured_against_the_teacher(world: Path, tmp_
     assert result.score is not None and result.score > 0.8
 
 
+def test_a_layer_for_training_alone_leads_the_target_side_too(world: Path, tmp_path: Path) -> None:
+    """The student's 64 dimensions are held against the teacher's 384 through the layer."""
+    result = distill(settings(world, steps=100, sides="target", projection="linear"), tmp_path)
+    assert result.before is not None and result.before < 0.2
+    assert result.score is not None and result.score > 0.7
+
+
+@pytest.mark.parametrize(("sides", "projection"), [("both", "pca"), ("target", "linear")])
+def test_the_best_weights_may_be_those_nearest_to_the_teacher(
+    world: Path, tmp_path: Path, sides: str, projection: str
+) -> None:
+    base = settings(world, steps=120, sides=sides, projection=projection)
+    held_out = dataclasses.replace(base.held_out, best="mse")
+    result = distill(dataclasses.replace(base, held_out=held_out), tmp_path)
+    assert result.metric == "squared error x -100"
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
+    errors = [line["held_out/squared_error"] for line in lines if "held_out/score" in line]
+    assert errors[-1] < errors[0]
+    assert result.score == pytest.approx(-100 * min(errors), rel=1e-3)
+
+
+def test_a_teachers_vectors_are_of_unit_length_or_as_it_gives_them(
+    world: Path, tmp_path: Path
+) -> None:
+    teacher = open_student(tiny(world), "cpu", 3)  # gives vectors of no set length
+    teacher.save(str(tmp_path / "teacher"))
+    texts = [a for a, _ in sentences(20)]
+    given = teacher.encode(texts, show_progress_bar=False)
+    lengths = np.linalg.norm(given, axis=1)
+    assert np.abs(lengths - 1).max() > 0.1
+    name, device = str(tmp_path / "teacher"), torch.device("cpu")
+    for _ in range(2):  # computed, and then read
+        raw = teach(texts, name, tmp_path / "cache", device, QUIET, unit=False)
+        assert np.allclose(raw, given, rtol=2e-3, atol=2e-3)
+        unit = teach(texts, name, tmp_path / "cache", device, QUIET)
+        assert np.allclose(unit, unit_rows(given), atol=2e-3)
+    taught = settings(world, steps=10, teacher=name, unit_teacher=False, projection="none")
+    assert distill(taught, tmp_path / "run").score is not None
+
+
 def test_telling_teachers_apart_teaches_and_sources_are_read_too(
     world: Path, tmp_path: Path
 ) -> None:

@@ -83,7 +83,7 @@ def test_every_configuration_tells_its_command(name: str) -> None:
 
 def test_small_is_twelve_layers_of_256() -> None:
     student = load(DistillSettings, "small-czech-distill").student
-    assert (student.layers, student.width, student.architecture) == (12, 256, "electra")
+    assert (student.layers, student.width, student.architecture) == (12, 256, "bert")
 
 
 def test_a_wrong_setting_names_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:

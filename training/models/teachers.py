@@ -3,7 +3,7 @@
 A folder of the cache belongs to one teacher, one length limit and one precision (or to one encoder and kind of text):
 
     keys.bin     16 bytes a text: blake2b of the text
-    vectors.bin  dim float16 a text, unit rows, in the same order
+    vectors.bin  dim float16 a text, unit rows unless the folder's name ends in -raw, in the same order
     teacher.json what computed them
 
 Rows are appended, vectors before keys, so a kill leaves whole rows after a truncation on opening.
@@ -99,15 +99,19 @@ def _bundled_folder() -> Path:
 class VectorCache:
     """Vectors on disk by text. `vectors(texts)` reads, `add(texts, vectors)` appends."""
 
-    def __init__(self, folder: Path, dim: int) -> None:
+    def __init__(self, folder: Path, dim: int, unit: bool = True) -> None:
         self.folder = folder
         self.dim = dim
+        self.unit = unit
         self._rows: dict[bytes, int] = {}
 
     @classmethod
-    def open(cls, folder: Path, dim: int) -> VectorCache:
-        """The cache in `folder`, made when absent; half a row that a kill left is cut off."""
-        cache = cls(folder, dim)
+    def open(cls, folder: Path, dim: int, unit: bool = True) -> VectorCache:
+        """The cache in `folder`, made when absent; half a row that a kill left is cut off.
+
+        `unit`: whether its rows have unit length.
+        """
+        cache = cls(folder, dim, unit)
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("keys.bin", "vectors.bin"):
             (folder / name).touch()
@@ -143,12 +147,13 @@ class VectorCache:
             self._rows[_key(text)] = len(self._rows)
 
     def vectors(self, texts: Sequence[str]) -> Matrix:
-        """(n, dim) float32 unit rows. Raises KeyError for a text without one."""
+        """(n, dim) float32. Raises KeyError for a text without one."""
         rows = np.fromiter((self._rows[_key(text)] for text in texts), np.int64, len(texts))
         if not len(rows):
             return np.zeros((0, self.dim), np.float32)
         stored = np.memmap(self.folder / "vectors.bin", np.float16, "r").reshape(-1, self.dim)
-        return unit_rows(stored[rows].astype(np.float32))
+        found: Matrix = stored[rows].astype(np.float32)
+        return unit_rows(found) if self.unit else found
 
 
 def teacher_vectors(
@@ -162,14 +167,15 @@ def teacher_vectors(
     batch_size: int = 32,
     chunk: int = 4096,
     progress: Progress | None = None,
+    unit: bool = True,
 ) -> Matrix:
-    """The teacher's vector of each text, (n, dim) float32 unit rows, from `cache` where known.
+    """The teacher's vector of each text, (n, dim) float32, from `cache` where known; of unit length, or as given.
 
     Missing ones are computed in order of length, `chunk` texts between two writes; a run that was
     killed goes on where it stopped. bfloat16 is three times faster on a CPU that has AVX512_BF16
     (mean cosine with float32: 0.999 on 4,000 sentences). `progress(done, total)` counts new texts.
     """
-    folder = cache / _folder_name(teacher, max_tokens, precision)
+    folder = cache / (_folder_name(teacher, max_tokens, precision) + ("" if unit else "-raw"))
     about = folder / "teacher.json"
     model = None
     if about.is_file():
@@ -180,7 +186,7 @@ def teacher_vectors(
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"teacher": teacher, "dim": dim, "max_tokens": max_tokens, "precision": precision}
         about.write_text(json.dumps(facts), "utf-8")
-    store = VectorCache.open(folder, dim)
+    store = VectorCache.open(folder, dim, unit)
     if store.missing(texts) and model is None:
         model = open_teacher(teacher, max_tokens=max_tokens, precision=precision, device=device)
 
@@ -189,7 +195,8 @@ def teacher_vectors(
         rows = model.encode(
             part, batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False
         )
-        return unit_rows(rows.float().cpu().numpy())
+        found: Matrix = rows.float().cpu().numpy()
+        return unit_rows(found) if unit else found
 
     _fill(store, texts, encode, chunk, progress)
     return store.vectors(texts)
@@ -254,8 +261,9 @@ def teach(
     device: torch.device,
     talk: Talk,
     precision: Literal["float32", "bfloat16"] = "float32",
+    unit: bool = True,
 ) -> Matrix:
-    """The teacher's vectors of `texts`, (n, dim) float32 unit rows, row for row.
+    """The teacher's vectors of `texts`, (n, dim) float32, row for row; of unit length, or as given.
 
     Raises BackendError when the teacher is neither here nor to be had.
     """
@@ -278,6 +286,7 @@ def teach(
         device=str(device),
         precision=precision,
         progress=progress,
+        unit=unit,
     )
     return vectors[np.fromiter((rows[text] for text in texts), np.int64, len(texts))]
 

@@ -6,7 +6,8 @@ Distillation" (EMNLP). With pairs (s_j, t_j) of a sentence and its translation, 
     loss = mean over j of [ (S(s_j) - T(s_j))^2 + (S(t_j) - T(s_j))^2 ] / 2
 
 where a square is the mean over the dimensions, as `MSELoss` of sentence-transformers has it. The
-teacher's vectors are of unit length, computed once, and cached by the sentence's content.
+teacher's vectors are of unit length unless `unit_teacher` is off, computed once, and cached by the
+sentence's content.
 
 With a `contrastive_weight` w the student also learns to tell its own sentence's teacher from the
 others of the batch (InfoNCE, van den Oord et al. 2018; c is the cosine, t the temperature), and the
@@ -74,14 +75,21 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
             device,
             talk,
             settings.teacher_precision,
+            settings.unit_teacher,
         )
 
     # one sentence may be the source of pairs in many languages; its vector is held once
     once = {text: row for row, text in enumerate(dict.fromkeys(train_pairs.sources))}
     row_of = np.array([once[text] for text in train_pairs.sources], np.int64)  # (pairs,)
     lesson = _lesson(model, taught(list(once)), settings)
-    if isinstance(held_out, Translated) and settings.sides == "target":
-        held_out = held_out.against(lambda texts: lesson.wanted(taught(texts)))
+    by_error = settings.held_out.best == "mse"
+    if isinstance(held_out, Translated) and (settings.sides == "target" or by_error):
+        held_out = held_out.against(
+            lambda texts: lesson.wanted(taught(texts)),
+            reads_sources=settings.sides == "both",
+            led=lesson.led if lesson.loss.projection is not None else None,
+            by_error=by_error,
+        )
     talk.say(f"{len(train_pairs)} pairs in {len(train_pairs.languages)} languages to train on")
     count = len(train_pairs)
 
@@ -121,6 +129,8 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     task = Task(lesson.loss, order, loss, evaluate, facts_of(settings, data))
     outcome = train(task, run, output, talk.tell)
     metric = "spearman" if settings.held_out.scored else "translation accuracy"
+    if by_error:
+        metric = "squared error x -100"
     return save_result(output, "distill", model, settings, outcome, metric, len(train_pairs))
 
 
@@ -136,6 +146,14 @@ class _Lesson:
         """The teacher's vectors in the space that the student learns."""
         return vectors if self.axes is None else along(vectors, self.axes)
 
+    def led(self, vectors: Matrix) -> Matrix:
+        """The student's vectors in the teacher's space, through the layer that only the training has."""
+        assert self.loss.projection is not None
+        with torch.no_grad():
+            rows = torch.from_numpy(vectors).to(next(self.loss.projection.parameters()).device)
+            found: Matrix = self.loss.projection(rows).float().cpu().numpy()
+        return found
+
 
 def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettings) -> _Lesson:
     from sentence_transformers.sentence_transformer.losses import MSELoss
@@ -147,7 +165,7 @@ def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettin
     if settings.projection == "pca" and own < wanted:
         axes = principal_axes(targets, own)
         return _Lesson(MSELoss(model), along(targets, axes), axes)
-    if settings.projection == "linear" and settings.sides == "both":
+    if settings.projection == "linear":
         lesson = MSELoss(model, projection_dim=wanted)
         assert lesson.projection is not None
         _start(lesson.projection, targets, settings.run.seed)
@@ -160,7 +178,7 @@ def _lesson(model: SentenceTransformer, targets: Matrix, settings: DistillSettin
     raise ConfigError(
         f"projection {settings.projection}: the teacher {settings.teacher} gives {wanted} dimensions "
         f"and the student {_name(settings.student)} {own}; set projection to pca (only to fewer), "
-        "dense, or linear (with sides both)"
+        "dense or linear"
     )
 
 

@@ -28,25 +28,48 @@ __all__ = ["Scored", "Translated", "open_held_out", "texts_of"]
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """Parallel sentences of one or more languages. The score is the mean accuracy."""
+    """Parallel sentences of one or more languages. The score is the mean accuracy, or the squared error to a teacher."""
 
     groups: tuple[tuple[str, list[str], list[str]], ...]  # (language, sources, targets)
     fixed: tuple[Matrix, ...] = ()
-    """Each group's sources as a teacher sees them, where the student does not read their language."""
+    """Each group's sources as a teacher sees them."""
+    reads_sources: bool = True
+    """Whether the student reads the language of the sources; if not, its targets are held against `fixed`."""
+    led: Callable[[Matrix], Matrix] | None = None
+    """What brings the student's vectors, (n, dim), to the teacher's space, where that is another one."""
+    by_error: bool = False
+    """Whether the score is the mean squared error to `fixed`, times -100, rather than accuracy."""
 
-    def against(self, teacher: Callable[[list[str]], Matrix]) -> Translated:
+    def against(
+        self,
+        teacher: Callable[[list[str]], Matrix],
+        *,
+        reads_sources: bool = False,
+        led: Callable[[Matrix], Matrix] | None = None,
+        by_error: bool = False,
+    ) -> Translated:
         """The same with the sources' vectors, (n, dim), from `teacher`."""
-        return replace(self, fixed=tuple(teacher(sources) for _, sources, _ in self.groups))
+        fixed = tuple(teacher(sources) for _, sources, _ in self.groups)
+        return replace(self, fixed=fixed, reads_sources=reads_sources, led=led, by_error=by_error)
 
     def evaluate(self, model: SentenceTransformer) -> Evaluation:
-        """Accuracy within each language, both ways, and the health of all the student's vectors."""
+        """Accuracy within each language, both ways, the error to a teacher, and the health of the student's vectors."""
         own: list[NDArray[np.float32]] = []  # of the student
         ways: list[tuple[float, float]] = []
         figures: dict[str, float] = {}
+        errors: list[float] = []
         for number, (language, left, right) in enumerate(self.groups):
             targets = held_out_vectors(model, right)
-            sources = self.fixed[number] if self.fixed else held_out_vectors(model, left)
-            own += [targets] if self.fixed else [targets, sources]
+            read = [targets, held_out_vectors(model, left)] if self.reads_sources else [targets]
+            own += read
+            if self.led is not None:
+                read = [self.led(vectors) for vectors in read]
+                targets = read[0]
+            if self.fixed:
+                errors += [
+                    float(np.square(vectors - self.fixed[number]).mean()) for vectors in read
+                ]
+            sources = read[1] if self.reads_sources else self.fixed[number]
             found = health(sources, targets)
             assert (
                 found.accuracy is not None and found.forward is not None and found.back is not None
@@ -57,7 +80,10 @@ class Translated:
         forward, back = np.mean(ways, axis=0)
         whole = replace(health(np.concatenate(own)), forward=float(forward), back=float(back))
         assert whole.accuracy is not None
-        return Evaluation(whole.accuracy, figures, whole)
+        if errors:
+            figures["squared_error"] = float(np.mean(errors))
+        score = -100 * figures["squared_error"] if self.by_error else whole.accuracy
+        return Evaluation(score, figures, whole)
 
 
 @dataclass(frozen=True, slots=True)
