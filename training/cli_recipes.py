@@ -189,6 +189,9 @@ def _run(
         return
     if output is None:
         raise click.UsageError("Missing option '-o' / '--out'.", click.get_current_context())
+    from training.run.needs import check_needs
+
+    check_needs(settings)
     from training.run.device import keep_memory
 
     keep_memory()
