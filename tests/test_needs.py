@@ -25,9 +25,7 @@ def test_everything_is_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         check_needs(load(DistillSettings, "small-czech-distill", ()))
     text = str(told.value)
     assert "student.tokenizer runs/czech-tokenizer/tokenizer.json: no such file" in text
-    assert (
-        "tandem train tokenizer --config tokenizer -o runs/czech-tokenizer/tokenizer.json" in text
-    )
+    assert "tandem train tokenizer -o runs/czech-tokenizer/tokenizer.json" in text
     assert "corpora.files[0].path data/parallel/en-cs.tsv.xz: no such file" in text
     assert "all-mpnet-base-v2" not in text  # a hub knows it
 

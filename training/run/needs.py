@@ -70,7 +70,7 @@ def _cure(name: str, value: str) -> str:
         return f"no such folder; {made or 'give a folder, or the name of a model'}"
     if name == "tokenizer":
         return (
-            f"no such file; make one with: tandem train tokenizer --config tokenizer -o {value} "
+            f"no such file; make one with: tandem train tokenizer -o {value} --set size=32000 "
             "--set 'corpora.files=[{path: YOUR-en-XX.tsv}]'"
         )
     if name in ("train", "held_out"):
