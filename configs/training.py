@@ -303,7 +303,16 @@ class RelevanceSettings:
     """Lead in cosine of a document one whole grade better."""
     documents: int = 8
     """Documents of one query in a step, drawn anew each time."""
+    pairs: bool = False
+    """Whether an example is one query with one document, each read once an epoch, and `run.batch_size` counts such pairs
+    (with loss cosine), as the models of 2023 were trained."""
     run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if self.pairs and self.loss != "cosine":
+            raise ValueError(
+                f"loss {self.loss} compares documents of one query; with pairs take cosine"
+            )
 
 
 def _at_least(name: str, value: int, least: int) -> None:

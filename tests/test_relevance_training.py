@@ -13,17 +13,21 @@ from configs.training import RelevanceSettings, RunSettings
 from training.recipes.relevance import Judged, precision_at_10, read_judged, relevance
 
 
-@pytest.mark.parametrize("loss", ["cosine", "margin", "margin_mse"])
-def test_precision_rises_on_queries_never_seen(tmp_path: Path, loss: str) -> None:
+@pytest.mark.parametrize(
+    ("loss", "pairs"),
+    [("cosine", False), ("cosine", True), ("margin", False), ("margin_mse", False)],
+)
+def test_precision_rises_on_queries_never_seen(tmp_path: Path, loss: str, pairs: bool) -> None:
     """A relevant document names other things of the query's topic, and nothing of the query itself."""
     settings = RelevanceSettings(
         student=tiny(tmp_path),
         train=str(write_judged(tmp_path / "train.tsv", 60)),
         held_out=str(write_judged(tmp_path / "dev.tsv", 20, seed=5)),
         loss=loss,  # type: ignore[arg-type]
+        pairs=pairs,
         run=RunSettings(
             steps=50,
-            batch_size=8,
+            batch_size=32 if pairs else 8,
             learning_rate=1e-3,
             evaluate_every=25,
             checkpoint_every=50,
@@ -35,6 +39,13 @@ def test_precision_rises_on_queries_never_seen(tmp_path: Path, loss: str) -> Non
     assert result.before is not None and result.score is not None
     assert result.before < 0.5
     assert result.score > 0.75
+    documents = sum(len(one.documents) for one in read_judged(settings.train))
+    assert result.examples == (documents if pairs else 60)
+
+
+def test_pairs_have_no_other_document_to_be_held_against() -> None:
+    with pytest.raises(ValueError, match="with pairs take cosine"):
+        RelevanceSettings(pairs=True, loss="margin")
 
 
 def test_precision_at_10_is_the_papers() -> None:

@@ -40,7 +40,7 @@ RECIPES: dict[str, tuple[type, list[str]]] = {
     "infonce": (ContrastiveSettings, ["small-czech-infonce"]),
     "mnr": (ContrastiveSettings, ["banglaembed-mnr"]),
     "retromae": (RetromaeSettings, ["small-czech-retromae"]),
-    "relevance": (RelevanceSettings, ["small-czech-relevance"]),
+    "relevance": (RelevanceSettings, ["small-czech-relevance", "small-czech-dareczech"]),
 }
 NAMED = [(command, name) for command, (_, found) in RECIPES.items() for name in found]
 

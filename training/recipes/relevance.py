@@ -90,16 +90,23 @@ def read_judged(path: str, limit: int = 0) -> list[Judged]:
 def relevance(settings: RelevanceSettings, output: Path, talk: Talk = QUIET) -> Result:
     """Train the student of `settings` on graded documents into OUT/model.
 
-    A step reads `run.batch_size` queries with at most `documents` of each, drawn anew.
+    A step reads `run.batch_size` queries with at most `documents` of each, drawn anew; or so many pairs.
     """
     run = settings.run
     device = pick_device(run.device)
     judged = read_judged(settings.train, settings.limit)
     held_out = read_judged(settings.held_out) if settings.held_out else []
     judged = _without(judged, held_out, talk)
+    queries_read = len(judged)
+    if settings.pairs:
+        judged = [
+            Judged(one.query, (document,), (grade,))
+            for one in judged
+            for document, grade in zip(one.documents, one.grades, strict=True)
+        ]
     model = open_student(settings.student, str(device), run.seed)
     compare = _loss(settings, model)
-    talk.say(f"{len(judged)} queries with {sum(len(j.documents) for j in judged)} documents")
+    talk.say(f"{queries_read} queries with {sum(len(j.documents) for j in judged)} documents")
 
     def loss(rows: Rows) -> Tensor:
         random = np.random.default_rng(int(torch.randint(2**62, ()).item()))  # seeded by the loop
