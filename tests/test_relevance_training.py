@@ -27,7 +27,7 @@ def test_precision_rises_on_queries_never_seen(tmp_path: Path, loss: str, pairs:
         pairs=pairs,
         run=RunSettings(
             steps=50,
-            batch_size=32 if pairs else 8,
+            batch_size=64 if pairs else 8,
             learning_rate=1e-3,
             evaluate_every=25,
             checkpoint_every=50,
