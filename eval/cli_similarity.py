@@ -365,7 +365,8 @@ def paraphrase(
 
 @click.command(
     epilog="Example: tandem eval probe reviews.tsv --folds 10 --encoder accurate   "
-    "Several labels a text: tandem eval probe topics.tsv --multilabel --separator ';'"
+    "Several labels a text: tandem eval probe topics.tsv --multilabel --separator ';'   "
+    "As CFD is measured: tandem eval probe cfd.tsv --head"
 )
 @click.argument("file")
 @click.option(
@@ -383,6 +384,12 @@ def paraphrase(
     is_flag=True,
     help="A text has several labels, as in CTDC: micro-F1, at a threshold chosen on a tenth of each training part.",
 )
+@click.option(
+    "--head",
+    is_flag=True,
+    help="The protocol of Bednář et al. 2023 for CFD: a small head, ten folds, seed 42, one of five learning rates chosen on a "
+    "tenth of each training part.",
+)
 @click.option("--separator", default=",", show_default=True, help="Between the labels of a text.")
 @columns_option("label,text")
 @encoder_options
@@ -393,6 +400,7 @@ def probe(
     seed: int,
     strength: float,
     multilabel: bool,
+    head: bool,
     separator: str,
     columns: str | None,
     as_json: bool,
@@ -408,6 +416,13 @@ def probe(
 
     if strength <= 0:
         raise ConfigError(f"--strength {strength:g}: it must be above 0")
+    if head:
+        if test or multilabel:
+            raise click.UsageError(
+                "--head is for one label a text, and goes by folds: without --test"
+            )
+        _head(file, columns, as_json, which)
+        return
     if multilabel:
         if test:
             raise click.UsageError("--multilabel goes by folds: without --test")
@@ -432,6 +447,25 @@ def probe(
         f"{found.texts} texts: " + ", ".join(f"{label} {n}" for label, n in found.classes.items())
     )
     emit(as_json, "probe", encoder, data, found, text, folds=folds, seed=seed, strength=strength)
+
+
+def _head(file: str, columns: str | None, as_json: bool, which: dict[str, Any]) -> None:
+    from eval.sentences.classification_head import head_probe
+    from eval.sentences.encoding import encoded
+    from eval.sentences.probe import read_classified
+    from eval.sentences.tables import data_file
+
+    whole = read_classified(file, split_columns(columns))
+    encoder = the_encoder(**which)
+    found = head_probe(encoded(encoder, whole.texts), whole.labels)
+    text = (
+        f"macro-F1 {percent(found.macro_f1)} (deviation over {len(found.folds)} folds "
+        f"{percent(found.macro_f1_deviation)}) at the learning rate {found.rate:g}, always the most frequent class "
+        f"{percent(found.majority)}\n"
+        f"{found.texts} texts: " + ", ".join(f"{label} {n}" for label, n in found.classes.items())
+    )
+    data = [data_file(file, len(whole.texts))]
+    emit(as_json, "probe", encoder, data, found, text, head=True)
 
 
 def _multilabel(

@@ -8,7 +8,7 @@ import pytest
 from commands import runner
 
 from configs.errors import ConfigError
-from configs.load import load
+from configs.load import load, names
 from configs.training import (
     ContrastiveSettings,
     DistillSettings,
@@ -22,7 +22,7 @@ from training.run.needs import check_needs
 def test_everything_is_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as told:
-        check_needs(load(DistillSettings, "small-czech-distill", ()))
+        check_needs(load(DistillSettings, "small-czech-distill", ()), names())
     text = str(told.value)
     assert "student.tokenizer runs/czech-tokenizer/tokenizer.json: no such file" in text
     assert "tandem train tokenizer -o runs/czech-tokenizer/tokenizer.json" in text
@@ -35,7 +35,7 @@ def test_a_model_that_a_recipe_makes_comes_with_its_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as told:
-        check_needs(load(ContrastiveSettings, "small-czech-rankcse", ()))
+        check_needs(load(ContrastiveSettings, "small-czech-rankcse", ()), names())
     text = str(told.value)
     assert (
         "tandem train retromae --config small-czech-retromae -o runs/small-czech-retromae" in text

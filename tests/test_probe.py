@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from configs.errors import DocumentError
+from eval.sentences.classification_head import RATES, head_probe
 from eval.sentences.multilabel import multilabel_probe, read_multilabel
 from eval.sentences.probe import cross_validated, held_out, read_classified
 from indexer.schema import Matrix
@@ -92,3 +93,18 @@ def test_labels_are_divided_by_a_separator(tmp_path: Path) -> None:
         read_multilabel(str(file))
     with pytest.raises(DocumentError, match="too few for 5 folds"):
         multilabel_probe(np.eye(4, dtype=np.float32), [frozenset("a")] * 4)
+
+
+def test_a_head_learns_its_classes_and_its_rate_is_chosen() -> None:
+    random = np.random.default_rng(4)
+    vectors = random.standard_normal((600, 8)).astype(np.float32)
+    labels = ["left" if first < 0 else "right" for first in vectors[:, 0]]
+    found = head_probe(vectors, labels, folds=3)
+    assert found.macro_f1 > 0.85
+    assert found.rate == max(RATES, key=lambda rate: found.by_rate[f"{rate:g}"])
+    assert len(found.folds) == 3 and set(found.classes) == {"left", "right"}
+    assert head_probe(vectors, labels, folds=3) == found  # to the bit
+    noise = head_probe(vectors, random.permutation(labels).tolist(), folds=3)
+    assert noise.macro_f1 < 0.6
+    with pytest.raises(DocumentError, match="too few for 10 folds"):
+        head_probe(vectors[:19], labels[:19])

@@ -327,6 +327,29 @@ def test_questions_ask_one_pool_of_the_answers_of_all_languages(
     assert "q.en.jsonl:1: a JSON object with id, lang, text, questions is expected" in err
 
 
+def test_a_head_is_probed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "reviews.tsv"
+    lines = [
+        f"{'good' if n % 2 else 'bad'}\t{'lovely' if n % 2 else 'dull'} film {n}\n"
+        for n in range(80)
+    ]
+    file.write_text("".join(lines), "utf-8")
+    call = ("probe", str(file), "--encoder", "hash", "--head")
+    code, out, _ = run(capsys, *call, "--json")
+    assert code == 0
+    result = json.loads(out)["result"]
+    assert len(result["folds"]) == 10 and result["by_rate"].keys() == {
+        "0.0005",
+        "0.001",
+        "0.002",
+        "0.005",
+        "0.01",
+    }
+    code, out, _ = run(capsys, *call)
+    assert code == 0 and "at the learning rate " in out
+    assert run(capsys, *call, "--multilabel")[0] == 2
+
+
 def test_several_labels_a_text_are_probed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

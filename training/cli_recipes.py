@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import yaml
 
-from configs.load import load
+from configs.load import load, names
 from configs.options import config_options, json_option
 from configs.progress import progress_to
 from configs.training import (
@@ -191,7 +191,7 @@ def _run(
         raise click.UsageError("Missing option '-o' / '--out'.", click.get_current_context())
     from training.run.needs import check_needs
 
-    check_needs(settings)
+    check_needs(settings, names())
     from training.run.device import keep_memory
 
     keep_memory()

@@ -12,6 +12,7 @@ from .bias import (
     read_pool,
 )
 from .bucc import Mined, Quality, Split, best_threshold, quality, read_split, write_gold
+from .classification_head import head_probe
 from .cluster_sentences import ClusterSentences
 from .encoding import Remembering, encoded
 from .margin import Margin, Pairs, Retrieval
@@ -68,6 +69,7 @@ __all__ = [
     "data_file",
     "encoded",
     "first_of_each",
+    "head_probe",
     "held_out",
     "identified",
     "language_bias",

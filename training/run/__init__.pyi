@@ -2,6 +2,7 @@
 from .collapse_alarm import Collapse, Health, collapse, health
 from .device import keep_memory, pick_device, suit_attention
 from .loop import Evaluation, Outcome, Progress, Task, train
+from .needs import check_needs
 from .progress import QUIET, Talk
 from .run_log import Journal
 
@@ -15,6 +16,7 @@ __all__ = [
     "Progress",
     "Talk",
     "Task",
+    "check_needs",
     "collapse",
     "health",
     "keep_memory",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
-from configs.load import names
 
 __all__ = ["check_needs"]
 
@@ -21,15 +20,15 @@ FILES = ("path", "tokenizer", "train", "held_out", "scored")  # and those that n
 BUILT_IN = ("", "default", "fast", "accurate")
 
 
-def check_needs(settings: Any) -> None:
+def check_needs(settings: Any, configurations: Collection[str] = ()) -> None:
     """Raises ConfigError that names every file and folder of `settings` that is not there, and how to get each.
 
-    Names of models that a hub may know are not looked for: only what can be nothing but a folder.
+    `configurations` are those that ship: a folder that one of them makes comes with its command. Names of models that a hub may know are not looked for: only what can be nothing but a folder.
     """
     missing = [
         f"{where} {value}: {cure}"
         for where, name, value in _paths(settings, "")
-        if (cure := _cure(name, value))
+        if (cure := _cure(name, value, configurations))
     ]
     if missing:
         head = "this run reads what is not here:" if len(missing) > 1 else "this run reads"
@@ -50,7 +49,7 @@ def _paths(settings: Any, where: str) -> Iterator[tuple[str, str, str]]:
                     yield from _paths(entry, f"{at}[{i}].")
 
 
-def _cure(name: str, value: str) -> str:
+def _cure(name: str, value: str, configurations: Collection[str]) -> str:
     """How to get what is missing; empty where it is there, or may be."""
     if value in BUILT_IN or value.startswith("hf:"):
         return ""
@@ -62,7 +61,7 @@ def _cure(name: str, value: str) -> str:
         found = path.exists() or (name == "path" and any(path.parent.glob(f"{path.name}.*")))
     if found:
         return ""
-    made = _recipe(path)
+    made = _recipe(path, configurations)
     if name in MODELS:
         local = path.is_absolute() or value.startswith(".") or len(path.parts) > 2
         if not local:
@@ -82,9 +81,9 @@ def _cure(name: str, value: str) -> str:
     )
 
 
-def _recipe(path: Path) -> str:
+def _recipe(path: Path, configurations: Collection[str]) -> str:
     """The command that makes a model folder which a configuration of Tandem names."""
-    if path.name != "model" or path.parent.name not in names():
+    if path.name != "model" or path.parent.name not in configurations:
         return ""
     config = path.parent.name
     words = config.split("-")
