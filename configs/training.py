@@ -59,6 +59,8 @@ class RunSettings:
     """How the rate falls to zero after the warm-up."""
     warmup: float = 0.1
     """Share of the steps over which the rate rises from zero."""
+    warmup_steps: int = 0
+    """Steps over which it rises, in place of that share; 0: by the share."""
     weight_decay: float = 0.01
     """AdamW's decay of weight matrices; biases and layer norms are left alone."""
     clip: float = 1.0
@@ -85,6 +87,7 @@ class RunSettings:
         _at_least("evaluate_every", self.evaluate_every, 1)
         _at_least("checkpoint_every", self.checkpoint_every, 1)
         _at_least("steps", self.steps, 0)
+        _at_least("warmup_steps", self.warmup_steps, 0)
         if self.steps == 0 and self.epochs <= 0:
             raise ValueError(f"epochs must be above 0, not {self.epochs}")
         if not 0 <= self.warmup < 1:

@@ -397,3 +397,22 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(world: Path, kil
         ]
 
     assert steps(killed) == steps(world / "whole")
+
+
+def test_the_rate_rises_over_the_steps_that_are_given(world: Path, tmp_path: Path) -> None:
+    base = settings(world, steps=100)
+    for name, changes in (("share", {"warmup": 0.1}), ("steps", {"warmup_steps": 200})):
+        run = dataclasses.replace(base.run, learning_rate=1e-3, evaluate_every=100, **changes)
+        distill(dataclasses.replace(base, run=run), tmp_path / name)
+    rates = {
+        name: [
+            json.loads(line)["rate"]
+            for line in (tmp_path / name / "log.jsonl").read_text("utf-8").splitlines()
+            if "rate" in json.loads(line)
+        ]
+        for name in ("share", "steps")
+    }
+    assert rates["share"] == sorted(rates["share"], reverse=True)  # past its top of step 10
+    assert rates["steps"] == sorted(rates["steps"]) and rates["steps"][-1] == pytest.approx(
+        5e-4, rel=0.05
+    )

@@ -321,7 +321,7 @@ def _optimizers(module: nn.Module, settings: RunSettings) -> list[torch.optim.Op
 
 def _rate(settings: RunSettings, step: int, steps: int) -> float:
     """The learning rate of `step` (from 0) as a share of the highest one."""
-    rise = math.ceil(settings.warmup * steps)
+    rise = settings.warmup_steps or math.ceil(settings.warmup * steps)
     if step < rise:
         return (step + 1) / rise
     if settings.schedule == "constant":
