@@ -16,7 +16,7 @@ from itertools import islice
 from configs.errors import TandemError
 from configs.settings import SearchSettings
 from indexer.schema import Collection, Document, Encoder, Fielded, FieldKind, Hit, SignalName, Where
-from indexer.text import languages
+from indexer.text import languages, prepare_dictionary
 from retriever.hits import missing_signals
 from retriever.retriever import Retriever
 from webui.field_filter import FieldFacts
@@ -227,11 +227,14 @@ class Live:
             self._probed = now
 
     def warm(self) -> None:
-        """Answer one search in the background: models load at the first, and no visitor should wait."""
+        """Answer one search in the background, and make the dictionaries of the index's languages: no visitor should wait
+        for either."""
 
         def search() -> None:
             with contextlib.suppress(TandemError):  # a service that is away may come back
                 self.ready()
+            for language in self.facts().languages:
+                prepare_dictionary(language.code)
 
         threading.Thread(target=search, name="warm", daemon=True).start()
 

@@ -22,7 +22,7 @@ from .analysis import (
 from .compression import SUFFIXES, UNREADABLE, open_file, open_text, strip_suffix
 from .conditions import comparisons, contained, parse_condition
 from .folders import Listing
-from .lemmas import is_known
+from .lemmas import is_known, prepare_dictionary
 from .passages import passage_texts, split
 from .records import Columns, OwnFields, check_document, document_of
 from .rejects import OnReject, Reject, RejectLog, file_of
@@ -91,6 +91,7 @@ __all__ = [
     "parts",
     "passage_texts",
     "portions",
+    "prepare_dictionary",
     "query_terms",
     "read_documents",
     "read_file",

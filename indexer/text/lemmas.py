@@ -1,6 +1,6 @@
 """The dictionary form of a word, from the dictionaries of simplemma: what a stemmer cannot know (Czech psa: pes).
 
-A dictionary is turned into sorted hashes once on a machine (`disk_cache`), some 0.3 to 6 seconds for each language
+A dictionary is turned into sorted hashes once on a machine (`disk_cache`), some 0.3 to 5 seconds for each language
 that is met, and memory-mapped from then on: 12 bytes a form, nothing to unpack when a search begins.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from indexer.disk_cache import derived
 from indexer.text.spelling import letters, one_spelling
 
-__all__ = ["DICTIONARIES", "is_known", "lemmas"]
+__all__ = ["DICTIONARIES", "is_known", "lemmas", "prepare_dictionary"]
 
 # Language to dictionary, for those where it finds more than it confuses; see `docs/languages.md`.
 DICTIONARIES = {
@@ -33,6 +33,7 @@ _VERSION = 3
 _BASE, _POWER, _WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 2**64 - 1
 _FEW = 16  # words up to which each is looked up by itself
 _LONGEST = 200  # bytes of a lemma
+_BLOCK = 500  # words that are spelled together
 _CHUNK = 100_000  # forms turned into hashes at a time
 
 
@@ -42,6 +43,11 @@ def lemmas(words: Sequence[str], lang: str) -> list[str]:
     if table is None:
         return [""] * len(words)
     return table.find(words)
+
+
+def prepare_dictionary(lang: str) -> None:
+    """Make a language's table, where this machine has none yet, so that nobody waits for it later."""
+    _table(lang)
 
 
 def is_known(word: str, lang: str) -> bool:
@@ -156,7 +162,13 @@ def _made(code: str) -> dict[str, NDArray[np.generic]]:
 
 
 def _spelled(words: Sequence[bytes]) -> list[str]:
-    return one_spelling(letters(b"\n".join(words).decode().lower())).split("\n")
+    """Words in small letters, as `indexer.text.spelling` has them. In blocks: one word in a thousand has letters that need
+    another look, and its whole block gets it."""
+    found: list[str] = []
+    for start in range(0, len(words), _BLOCK):
+        block = b"\n".join(words[start : start + _BLOCK]).decode().lower()
+        found += one_spelling(letters(block)).split("\n")
+    return found
 
 
 def _portions(code: str) -> Iterator[tuple[list[str], list[str]]]:
@@ -169,13 +181,18 @@ def _portions(code: str) -> Iterator[tuple[list[str], list[str]]]:
     step = -1 if backwards else 1
     while some := list(itertools.islice(records, _CHUNK)):
         forms = _spelled([key[::step] for _, key, _ in some])
-        of = _spelled([lemma[::step] for _, _, lemma in some])
+        raw = [lemma for _, _, lemma in some]
+        each = list(dict.fromkeys(raw))  # one lemma has ten forms
+        spelled = dict(zip(each, _spelled([lemma[::step] for lemma in each]), strict=True))
+        of = [spelled[lemma] for lemma in raw]
+        fit = {
+            lemma
+            for lemma in spelled.values()
+            if 1 < len(lemma) < _LONGEST // 4 and _is_word(lemma)
+        }
         kept = [
             (form, lemma)
             for form, lemma in zip(forms, of, strict=True)
-            if form != lemma
-            and " " not in form
-            and 1 < len(lemma) < _LONGEST // 4
-            and _is_word(lemma)
+            if form != lemma and lemma in fit and " " not in form
         ]
         yield [form for form, _ in kept], [lemma for _, lemma in kept]
