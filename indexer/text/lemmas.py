@@ -10,6 +10,7 @@ import bisect
 import functools
 import itertools
 import re
+import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -54,6 +55,10 @@ def is_known(word: str, lang: str) -> bool:
     """Whether a word, in small letters, stands in the dictionary of a language, as a form or as a lemma."""
     table = _table(lang)
     return table is not None and table.holds(one_spelling(letters(word)))
+
+
+_tables: dict[str, _Table | None] = {}
+_making = threading.Lock()
 
 
 class _Table:
@@ -123,10 +128,16 @@ def _powers(count: int) -> NDArray[np.uint64]:
     return np.multiply.accumulate(np.full(count, _POWER, np.uint64))
 
 
-@functools.cache
 def _table(lang: str) -> _Table | None:
-    if lang not in DICTIONARIES:
-        return None
+    """The table of a language; None where there is no dictionary. Two threads that need one make it once."""
+    if lang not in _tables:
+        with _making:
+            if lang not in _tables:
+                _tables[lang] = _opened(lang) if lang in DICTIONARIES else None
+    return _tables[lang]
+
+
+def _opened(lang: str) -> _Table:
     import simplemma
 
     code = DICTIONARIES[lang]
