@@ -26,7 +26,7 @@ from benchmarks.collection import data_folder
 from configs.errors import TandemError
 from configs.tables import markdown_table
 
-__all__ = ["main", "table"]
+__all__ = ["CZECH", "SCALES", "Czech", "main", "table"]
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 2023
@@ -112,7 +112,7 @@ def main(
         rows = {row.name: row for row in CZECH}
         if unknown := set(only) - rows.keys():
             raise click.UsageError(f"no row {sorted(unknown)[0]!r}; there are: {', '.join(rows)}")
-        maker = _Czech(SCALES[scale], work / f"{name}-{scale}", data_folder(data))
+        maker = Czech(SCALES[scale], work / f"{name}-{scale}", data_folder(data))
         for row in CZECH:
             if only and row.name not in only:
                 continue
@@ -126,7 +126,7 @@ def main(
         (RESULTS / "papers.md").write_text(text + "\n", "utf-8")
 
 
-class _Czech:
+class Czech:
     """Bednář et al. 2023: a body of 12 layers, 256 wide, under a vocabulary of its own."""
 
     def __init__(self, scale: Scale, work: Path, data: Path) -> None:

@@ -1,0 +1,78 @@
+"""`python -m benchmarks.papers`: what it reads is drawn as it says, and a step that is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import papers
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "parallel").mkdir(parents=True)
+    lines = [f"tatoeba\tan English sentence {n}\tčeská věta, a to číslo {n}\n" for n in range(50)]
+    lines += [f"bible-x\tverse {n}\tverš, a to dost dlouhý {n}\n" for n in range(50)]
+    lines += ["tatoeba\tshort\tkrátká\n", lines[0]]
+    with lzma.open(folder / "parallel" / "en-cs.tsv.xz", "wt", encoding="utf-8") as stream:
+        stream.writelines(lines)
+    return folder
+
+
+def test_sentences_are_drawn_once_without_scripture(data: Path, tmp_path: Path) -> None:
+    made = papers.Czech(papers.SCALES["small"], tmp_path / "work", data)
+    lines = made.pairs(0).read_text("utf-8").splitlines()
+    assert len(lines) == len(set(lines)) == 50
+    assert all(line.startswith("tatoeba\t") for line in lines)
+    few = made.pairs(10).read_text("utf-8").splitlines()
+    assert len(few) == 10 and set(few) < set(lines)
+
+
+def test_each_step_is_made_once_and_after_what_it_starts_from(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No training here: what is called, with what, and in which order."""
+    calls: list[tuple[str, str]] = []
+
+    def called(*call: str) -> str:
+        out = Path(call[call.index("-o") + 1])
+        given = dict(part.split("=", 1) for part in call if "=" in part)
+        calls.append((call[1], given.get("student.model", "")))
+        (out if call[1] != "tokenizer" else out.parent).mkdir(parents=True, exist_ok=True)
+        return ""
+
+    monkeypatch.setattr(papers, "_tandem", called)
+    made = papers.Czech(papers.SCALES["small"], tmp_path / "work", data)
+    rows = {row.name: row for row in papers.CZECH}
+    model = made.model(rows["RankCSE (ListNet)"], rows)
+    assert [recipe for recipe, _ in calls] == ["tokenizer", "retromae", "distill", "rankcse"]
+    assert json.loads(calls[-1][1]).endswith("retromae/model")
+    assert model == tmp_path / "work" / "rankcse-listnet" / "model"
+    done = len(calls)
+    made.model(rows["distilled"], rows)
+    assert [recipe for recipe, _ in calls[done:]] == []
+
+
+def test_the_table_sets_each_row_beside_the_papers() -> None:
+    row: dict[str, Any] = {
+        "sts": 61.25,
+        "costra": {"mean_without_basic_and_modality": 0.6612},
+        "minutes": 12.4,
+    }
+    text = papers.table({"RetroMAE": row, "RankCSE (ListNet)": row})
+    first, second = text.splitlines()[2:]
+    assert [cell.strip() for cell in first.strip("|").split("|")] == [
+        "RetroMAE", "61.2", "76.3", "66.1", "69.7", "12",
+    ]  # fmt: skip
+    assert second.count("|") == first.count("|") and "76.3" not in second
+
+
+def test_a_row_that_is_none_is_told() -> None:
+    result = CliRunner().invoke(papers.main, ["czech", "--only", "SimCSE"])
+    assert result.exit_code == 2 and "no row 'SimCSE'; there are: RetroMAE" in result.output
