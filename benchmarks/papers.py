@@ -143,7 +143,7 @@ class Czech:
             found = _tandem_json("eval", "sts", *files, "--encoder", str(model))["result"]
             pearson[kind] = 100 * statistics.fmean(entry["pearson"] for entry in found)
         costra = self.data / "dev" / "costra" / "costra-1.1.tsv.gz"
-        found = _tandem_json("eval", "costra", str(costra), "--encoder", str(model))["result"]
+        found = _tandem_json("eval", "costra", "--data", str(costra), "--encoder", str(model))["result"]
         made = json.loads((model.parent / "result.json").read_text("utf-8"))
         return {
             "sts": round(statistics.fmean(pearson.values()), 2),
