@@ -140,9 +140,12 @@ class Czech:
         if not row.recipe:
             return self.figures(row.name)
         model = self.model(row, rows)
+        result = json.loads((model.parent / "result.json").read_text("utf-8"))
         return self.figures(str(model)) | {
             "minutes": round(float((model.parent / "minutes").read_text("utf-8")), 1),
-            "result": json.loads((model.parent / "result.json").read_text("utf-8")),
+            "training": {
+                name: result[name] for name in ("examples", "steps", "metric", "before", "score")
+            },
         }
 
     def figures(self, encoder: str) -> dict[str, Any]:
