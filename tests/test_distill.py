@@ -147,7 +147,7 @@ def test_the_target_side_alone_is_measured_against_the_teacher(world: Path, tmp_
 
 def test_a_layer_for_training_alone_leads_the_target_side_too(world: Path, tmp_path: Path) -> None:
     """The student's 64 dimensions are held against the teacher's 384 through the layer."""
-    result = distill(settings(world, steps=100, sides="target", projection="linear"), tmp_path)
+    result = distill(settings(world, steps=80, sides="target", projection="linear"), tmp_path)
     assert result.before is not None and result.before < 0.2
     assert result.score is not None and result.score > 0.7
 
@@ -156,7 +156,7 @@ def test_a_layer_for_training_alone_leads_the_target_side_too(world: Path, tmp_p
 def test_the_best_weights_may_be_those_nearest_to_the_teacher(
     world: Path, tmp_path: Path, sides: str, projection: str
 ) -> None:
-    base = settings(world, steps=120, sides=sides, projection=projection)
+    base = settings(world, steps=60, sides=sides, projection=projection)
     held_out = dataclasses.replace(base.held_out, best="mse")
     result = distill(dataclasses.replace(base, held_out=held_out), tmp_path)
     assert result.metric == "squared error x -100"
@@ -400,19 +400,8 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(world: Path, kil
 
 
 def test_the_rate_rises_over_the_steps_that_are_given(world: Path, tmp_path: Path) -> None:
-    base = settings(world, steps=100)
-    for name, changes in (("share", {"warmup": 0.1}), ("steps", {"warmup_steps": 200})):
-        run = dataclasses.replace(base.run, learning_rate=1e-3, evaluate_every=100, **changes)
-        distill(dataclasses.replace(base, run=run), tmp_path / name)
-    rates = {
-        name: [
-            json.loads(line)["rate"]
-            for line in (tmp_path / name / "log.jsonl").read_text("utf-8").splitlines()
-            if "rate" in json.loads(line)
-        ]
-        for name in ("share", "steps")
-    }
-    assert rates["share"] == sorted(rates["share"], reverse=True)  # past its top of step 10
-    assert rates["steps"] == sorted(rates["steps"]) and rates["steps"][-1] == pytest.approx(
-        5e-4, rel=0.05
-    )
+    base = settings(world, steps=50)
+    run = dataclasses.replace(base.run, learning_rate=1e-3, evaluate_every=50, warmup_steps=100)
+    distill(dataclasses.replace(base, run=run), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
+    assert [line["rate"] for line in lines if "rate" in line] == [pytest.approx(5e-4, rel=0.05)]
