@@ -108,7 +108,7 @@ def _said(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    head.eval()
+    head.train(False)  # no dropout from here on
     with torch.no_grad():
         found: NDArray[np.int64] = head(torch.from_numpy(vectors)).argmax(dim=1).numpy()
     return found
