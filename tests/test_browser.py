@@ -236,6 +236,7 @@ def test_what_is_typed_is_completed_and_the_last_queries_stay_in_the_browser(
     browser.open(site)
     browser.run("localStorage.clear(); return 1")
     browser.open(site)
+    browser.wait("return document.activeElement.name == 'q'")  # a busy browser focuses it late
     offered = "return [...document.querySelectorAll('#suggestions option')].map((one) => one.value)"
     browser.press("walnut num")
     browser.wait(f"return (() => {{ {offered} }})().length > 0")
@@ -246,6 +247,7 @@ def test_what_is_typed_is_completed_and_the_last_queries_stay_in_the_browser(
     link = "return document.querySelector('.recent a')"
     assert browser.run(f"{link}.textContent") == "walnut number"
     assert browser.run(f"{link}.getAttribute('href')") == "/?q=walnut+number"
+    browser.wait("return document.activeElement.name == 'q'")
     browser.press("wal")
     browser.wait(f"return (() => {{ {offered} }})()[0] == 'walnut number'")
     browser.click(".recent button")
