@@ -191,11 +191,18 @@ class DistillSettings:
     width. `pca`: the teacher's vectors are cut to the student's width along their principal axes."""
     unit_teacher: bool = True
     """Whether the teacher's vectors are brought to unit length; false: they are copied as the teacher gives them."""
+    teacher_reads: Literal["source", "both"] = "source"
+    """`source`: the wanted vector is T(s). `both`: the mean of T(s) and T(t), for a multilingual teacher, which is then any
+    encoder that `--encoder` takes, in its language-neutral space and with its own prompts. The student's vectors are compared
+    in that space, and it reads each batch with one of its prompts, drawn anew."""
     sides: Literal["both", "target"] = "both"
     """`both`: S(s) and S(t) near T(s); `target`: only S(t)."""
     source_share: float = 0.0
     """With sides `target`: share of the examples of which S(s) is taken in place of S(t), so that the
     teacher's language is kept at less than the price of `both`."""
+    unaccented: float = 0.0
+    """With sides `target`: share of the examples whose Latin text is read without accents, as it is often typed; the wanted
+    vector stays that of the accented text."""
     passages: int = 0
     """Passages to put together, of 2 to 6 pairs of one source and language each; 0: sentences only."""
     passage_share: float = 0.1
@@ -204,6 +211,8 @@ class DistillSettings:
     """Weight, beside the squared error's 1, of telling T(s) of an example from those of the batch."""
     temperature: float = 0.05
     """Of that contrastive loss."""
+    near: float = 1.0
+    """Cosine of two wanted vectors above which they are no negatives of each other in the contrastive loss; 1: all are."""
     teacher_precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 is three times faster on a CPU that has AVX512_BF16, and as good (cosine 0.999)."""
     lowercase: bool = False
@@ -217,8 +226,16 @@ class DistillSettings:
             raise ValueError(f"source_share is a share in [0, 1), not {self.source_share}")
         if not 0 <= self.passage_share < 1:
             raise ValueError(f"passage_share is a share in [0, 1), not {self.passage_share}")
-        if self.source_share and self.sides == "both":
-            raise ValueError("source_share is for sides: target; both reads every source")
+        if (self.source_share or self.unaccented) and self.sides == "both":
+            raise ValueError(
+                "source_share and unaccented are for sides: target; both reads every source"
+            )
+        if self.unaccented < 0 or self.source_share + self.unaccented >= 1:
+            raise ValueError("source_share and unaccented are shares that must leave some of 1")
+        if self.teacher_reads == "both" and (self.projection != "none" or not self.unit_teacher):
+            raise ValueError("teacher_reads: both knows neither projection nor unit_teacher: false")
+        if not 0 <= self.near <= 1:
+            raise ValueError(f"near is a cosine in [0, 1], not {self.near}")
         if self.contrastive_weight < 0 or self.temperature <= 0:
             raise ValueError("contrastive_weight must be 0 or more, and temperature above 0")
 

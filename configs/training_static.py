@@ -99,6 +99,9 @@ class StaticSettings:
     patience: int = 0
     """Epochs without a better translation accuracy after which training stops. 0: never."""
     seed: int = 1
+    device: str = "cpu"
+    """Where the table is trained, and where a teacher with loss: relational reads: `cpu`, `cuda`, or `auto` for a GPU where
+    there is one. Only on a CPU does a run that was killed end with the same table, bit for bit."""
     threads: int = 0
     """0: as many as torch takes by itself."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,12 +24,17 @@ from training_world import OTHER, sentences, tiny, write_pairs
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.training import DistillSettings, HeldOutSettings, RunSettings, StudentSettings
 from configs.training_corpora import CorporaSettings, CorpusSettings
+from indexer.encoders.neutral_space import KINDS, NeutralSpace
+from indexer.encoders.transformer_encoder import CompactEncoder
 from indexer.vectors import along, principal_axes, unit_rows
+from training.data.corpora import read_pairs
+from training.export.dispatch import Export, export_student
 from training.models.opening import open_model
 from training.models.sentence_vectors import token_counts
 from training.models.students import open_student
 from training.models.teachers import teach
-from training.recipes.distill import distill
+from training.recipes.distill import _examples, _Neutral, distill
+from training.recipes.outputs import NEUTRAL
 from training.run.checkpoints import newest
 from training.run.progress import QUIET
 
@@ -405,3 +411,75 @@ def test_the_rate_rises_over_the_steps_that_are_given(world: Path, tmp_path: Pat
     distill(dataclasses.replace(base, run=run), tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
     assert [line["rate"] for line in lines if "rate" in line] == [pytest.approx(5e-4, rel=0.05)]
+
+
+def test_a_teacher_of_both_sides_brings_translations_together(world: Path, tmp_path: Path) -> None:
+    both = settings(
+        world,
+        teacher="hash:64",
+        teacher_reads="both",
+        projection="none",
+        sides="target",
+        source_share=0.4,
+        contrastive_weight=0.5,
+        near=0.9,
+        cache=str(tmp_path / "teacher"),
+    )
+    result = distill(both, tmp_path / "run")
+    assert result.before is not None and result.before < 0.2
+    assert result.score is not None and result.score > 0.8
+
+
+def test_the_student_is_compared_in_the_teachers_language_neutral_space() -> None:
+    rng = np.random.default_rng(3)
+    axes = np.linalg.qr(rng.normal(size=(8, 3)))[0].T.astype(np.float32)
+    space = NeutralSpace(0.1 * rng.normal(size=(2, 8)).astype(np.float32), axes)
+    reader = _Neutral(space, {"query": "query: ", "passage": ""})
+    vectors = rng.normal(size=(5, 8)).astype(np.float32)
+    for kind in KINDS:
+        found = reader.project(torch.from_numpy(vectors), kind).numpy()
+        np.testing.assert_allclose(found, space.project(unit_rows(vectors), kind), atol=1e-5)
+    assert reader.prompted(["a dog"], "query") == ["query: a dog"]
+
+
+def test_an_export_keeps_the_neutral_space_that_the_student_was_trained_in(
+    trained: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    axes = np.linalg.qr(rng.normal(size=(64, 3)))[0].T.astype(np.float32)
+    space = NeutralSpace(0.1 * rng.normal(size=(2, 64)).astype(np.float32), axes)
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    space.save(run / NEUTRAL)
+    for name, neutral in (("with", True), ("without", False)):
+        export_student(run, tmp_path / name, Export(neutral=neutral), lambda _: None)
+    texts = [a for a, _ in sentences(20, seed=5)]
+    plain, moved = (
+        CompactEncoder.load(tmp_path / name, device="cpu").encode(texts, "query")
+        for name in ("without", "with")
+    )
+    np.testing.assert_allclose(moved, space.project(plain, "query"), atol=1e-5)
+
+
+def test_examples_are_read_as_sources_and_without_accents_in_their_shares(world: Path) -> None:
+    wanted = settings(world, sides="target", source_share=0.25, unaccented=0.5)
+    pairs = read_pairs(wanted.corpora, seed=1)
+    ways = np.concatenate([_examples(pairs, wanted, epoch) // len(pairs) for epoch in range(10)])
+    shares = np.bincount(ways, minlength=3) / len(ways)
+    np.testing.assert_allclose(shares, [0.25, 0.25, 0.5], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teacher_reads": "both"}, "neither projection"),
+        ({"projection": "none", "unaccented": 0.2}, "sides: target"),
+        ({"projection": "none", "sides": "target", "unaccented": 1.0}, "leave some"),
+        ({"near": 1.5}, "cosine"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    world: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        settings(world, **changes)

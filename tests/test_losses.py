@@ -67,6 +67,16 @@ def test_what_has_one_teacher_is_not_told_apart() -> None:
     assert told_apart(left, left.flip(0), torch.tensor([7, 7])).item() == pytest.approx(0.0)
 
 
+def test_near_neighbours_of_the_target_are_no_negatives() -> None:
+    left = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    right = torch.tensor([[1.0, 0.0], [0.6, 0.8]])  # cosine 0.6
+    rows = torch.tensor([0, 1])
+    assert told_apart(left, right, rows, 0.2, near=0.59).item() == pytest.approx(0.0)
+    assert told_apart(left, right, rows, 0.2, near=0.61).item() == pytest.approx(
+        told_apart(left, right, rows, 0.2).item()
+    )
+
+
 def test_ranking_consistency_is_the_mean_jensen_shannon_divergence() -> None:
     # cosines [[1, .6], [0, .8]]; the temperature makes exp(x / t) a power of two, 32 for x = 1
     first = torch.tensor([[1.0, 0.0], [0.0, 1.0]])

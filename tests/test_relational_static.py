@@ -275,11 +275,16 @@ def test_an_encoder_teaches_questions_as_queries_and_is_asked_once(tmp_path: Pat
     kinds = [kind_of(f"a sentence of five words {i}") for i in range(100)]
     assert 30 < kinds.count("passage") < 70
     texts = ["a dog", "is a cat at home now?", "the third text is longer than that"]
-    vectors = encoder_vectors(texts, tmp_path, encoder="hash:64")
+    encoder = HashEncoder(64)
+    vectors = encoder_vectors(texts, tmp_path, encoder="hash:64", model=encoder)
     np.testing.assert_allclose(vectors, HashEncoder(64).encode(texts), atol=1e-3)
     asked: list[int] = []
     encoder_vectors(
-        texts, tmp_path, encoder="hash:64", progress=lambda done, total: asked.append(done)
+        texts,
+        tmp_path,
+        encoder="hash:64",
+        model=encoder,
+        progress=lambda done, total: asked.append(done),
     )
     assert asked == []
 

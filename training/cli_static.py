@@ -115,7 +115,8 @@ def static(
 @click.option(
     "--neutral",
     is_flag=True,
-    help="Take the languages out of a transformer's space (see docs/models.md); kept with its weights.",
+    help="Take the languages out of a transformer's space (see docs/models.md), in the directions of its training where it was "
+    "trained without them; kept with its weights.",
 )
 @click.option("--name", default="", help="What the student is called. Default: the folder's name.")
 @click.option(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from indexer.schema import Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
@@ -27,9 +28,11 @@ SENTENCES = Path(__file__).with_name("parallel_sentences.tsv")
 KINDS: tuple[Kind, Kind] = ("query", "passage")
 COUNTS = (0, 5, 10, 15, 20, 25, 30)
 """Numbers of directions that are tried."""
-GAIN, LEVEL = 0.005, 0.0002
-"""Mean average precision: directions that gain less than GAIN are left in; of counts within LEVEL of the best, the
-smallest is taken, since each direction takes some meaning too."""
+GAIN, ERROR_SHARE, LEVEL = 0.005, 0.1, 0.0002
+"""Mean average precision: directions that gain less than GAIN, and less than ERROR_SHARE of what is missing to 1, are left
+in; of counts within LEVEL of the best, the smallest is taken, since each direction takes some meaning too. An encoder can
+find nearly all of these short sentences and still prefer its query's language among passages: multilingual-e5-small trained
+on translations goes from .9937 to .9950 here, and from .690 to .770 on the demo (nDCG@10)."""
 MULTILINGUAL = 0.3
 """Mean average precision below which an encoder does not know enough languages to have them taken out. On the sample,
 all-MiniLM-L6-v2, which is English, has .11, `fast` .45 and multilingual-e5-small .98."""
@@ -52,6 +55,17 @@ class NeutralSpace:
         moved -= (moved @ self.directions.T) @ self.directions
         moved[~vectors.any(axis=1)] = 0.0
         return unit_rows(moved)
+
+    def save(self, file: Path) -> None:
+        # safetensors writes the memory as it lies
+        parts = {"means": self.means, "directions": self.directions}
+        save_file({name: np.ascontiguousarray(part) for name, part in parts.items()}, file)
+
+    @classmethod
+    def read(cls, file: Path) -> NeutralSpace:
+        """What `save` wrote."""
+        arrays = load_file(file)
+        return cls(arrays["means"], arrays["directions"])
 
 
 def estimate(encoder: Encoder) -> NeutralSpace | None:
@@ -89,7 +103,7 @@ def choose_count(vectors: Mapping[Kind, NDArray[np.float32]]) -> int:
         ]
         found[count] = sum(scores) / len(scores)
     best = max(found.values())
-    if best - found[0] < GAIN:
+    if best - found[0] < min(GAIN, ERROR_SHARE * (1.0 - found[0])):
         return 0
     return min(count for count, score in found.items() if score >= best - LEVEL)
 

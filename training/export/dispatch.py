@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import ConfigError
+from indexer.encoders.neutral_space import NeutralSpace
 from indexer.encoders.transformer_encoder import is_compact
 from training.models import e5_package
 
@@ -104,6 +105,7 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
         from training.export.transformer_card import account_of, portable
         from training.export.transformer_student import export_compact, student_of
         from training.export.whitening import sampled_texts
+        from training.recipes.outputs import NEUTRAL
 
         model = student_of(run)
         account = account_of(run)
@@ -127,6 +129,7 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
         if wanted.whiten:
             kept += f"; its space is evened out to the power {wanted.whiten} by {len(texts)} training sentences"
         card = _card(run, model, name, wanted, kept)
+        trained_in = run / NEUTRAL
         near = export_compact(
             model,
             out,
@@ -136,7 +139,9 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
             facts=facts,
             whiten=wanted.whiten,
             texts=texts,
-            neutral=wanted.neutral,
+            neutral=NeutralSpace.read(trained_in)
+            if wanted.neutral and trained_in.is_file()
+            else wanted.neutral,
         )
         talk(f"mean cosine of a few texts' vectors with the student's own: {near:.4f}")
     else:

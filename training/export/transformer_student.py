@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ConfigError, TandemError
-from indexer.encoders.neutral_space import estimate
+from indexer.encoders.neutral_space import NeutralSpace, estimate
 from indexer.encoders.transformer_encoder import FORMAT, CompactEncoder, mark, read
 from training.export.onnx_graph import body_graph
 from training.export.static_student import Bits, quantised
@@ -75,15 +75,14 @@ def export_compact(
     facts: Mapping[str, Any] | None = None,
     whiten: float = 0.0,
     texts: Sequence[str] = (),
-    neutral: bool = False,
+    neutral: bool | NeutralSpace = False,
 ) -> float:
     """Write a folder that `CompactEncoder.load` opens; the mean cosine of its vectors with the model's,
     before the space is evened out.
 
     16 `bits` keep everything in float16. `facts` (seed, recipe) are kept in config.json. With `whiten`
     vectors are turned by that power of the spread of the vectors of `texts` (`training.export.whitening`).
-    Raises
-    ConfigError for a model of another shape, TandemError when the folder cannot be written.
+    `neutral`: whether the language-neutral space is estimated, or that space. Raises ConfigError for a model of another shape, TandemError when the folder cannot be written.
     """
     refuse_other(folder)
     parts = parts_of(model, name)
@@ -106,7 +105,9 @@ def export_compact(
             _save(tensors, scratch / "model.safetensors")
             _write_config(scratch, parts, bits, name, facts)
             encoder = CompactEncoder.load(scratch, device="cpu")
-        space = estimate(encoder) if neutral else None
+        space = neutral if isinstance(neutral, NeutralSpace) else None
+        if neutral is True:
+            space = estimate(encoder)
         if space is not None:
             tensors |= {"neutral.means": space.means, "neutral.directions": space.directions}
             _save(tensors, scratch / "model.safetensors")

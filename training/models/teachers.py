@@ -24,7 +24,7 @@ import numpy as np
 
 from configs.errors import BackendError, ConfigError, MissingExtra, TandemError
 from indexer.encoders.local_models import model_folder
-from indexer.schema import Kind, Matrix
+from indexer.schema import Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
 from training.models.opening import open_model
 from training.run.progress import Talk
@@ -39,6 +39,7 @@ __all__ = [
     "VectorCache",
     "encoder_vectors",
     "kind_of",
+    "multilingual_teacher",
     "open_teacher",
     "teach",
     "teacher_vectors",
@@ -207,16 +208,14 @@ def encoder_vectors(
     cache: Path,
     *,
     encoder: str,
+    model: Encoder,
     chunk: int = 4096,
     progress: Progress | None = None,
 ) -> Matrix:
-    """The vector of each text by an encoder that `open_encoder` opens, (n, dim) float32 unit rows.
+    """The vector of each text by `model`, which was opened as `encoder`, (n, dim) float32 unit rows.
 
     Each text is encoded as the kind that `kind_of` says, and kept in `cache` as `teacher_vectors` keeps them.
     """
-    from indexer.encoders.opening import open_encoder
-
-    model = open_encoder(encoder)
     vectors = np.zeros((len(texts), model.dim), np.float32)
     kinds: list[Kind] = [kind_of(text) for text in texts]
     each: tuple[Kind, Kind] = ("query", "passage")
@@ -228,6 +227,14 @@ def encoder_vectors(
         _fill(store, some, lambda part, kind=kind: model.encode(part, kind), chunk, progress)  # type: ignore[misc]
         vectors[rows] = store.vectors(some)
     return vectors
+
+
+def multilingual_teacher(encoder: str, device: str) -> Encoder:
+    """The encoder named `encoder`, in its language-neutral space, for many texts at a time on a GPU."""
+    from indexer.encoders.opening import open_encoder
+
+    batch = 512 if device.startswith("cuda") else 64
+    return open_encoder(encoder, device=device, batch_size=batch, neutral=True)
 
 
 def kind_of(text: str) -> Kind:

@@ -14,10 +14,15 @@ others of the batch (InfoNCE, van den Oord et al. 2018; c is the cosine, t the t
 square is the sum over the dimensions:
 
     loss = mean over j of [ |S(t_j) - T(s_j)|^2 - w log softmax_k(c(S(t_j), T(s_k)) / t)_j ]
+
+A multilingual teacher can read both sides (`teacher_reads: both`). The wanted vector is then the unit mean of T(s_j) and
+T(t_j) in the teacher's language-neutral space (`indexer.encoders.neutral_space`), and S is projected into that same space
+before it is compared, so that a student may be the teacher itself, trained on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,21 +30,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import normalize
 
 from configs.errors import ConfigError
 from configs.training import DistillSettings, StudentSettings
-from indexer.schema import Matrix
-from indexer.vectors import along, principal_axes
+from indexer.encoders.neutral_encoder import NeutralEncoder
+from indexer.encoders.neutral_space import KINDS, NeutralSpace
+from indexer.schema import Kind, Matrix
+from indexer.vectors import along, principal_axes, unit_rows
 from training.data.batches import Rows, plan, steps_of
 from training.data.corpora import Pairs, read_pairs
 from training.data.joined_passages import with_passages
+from training.data.token_lists import unaccented
 from training.models.opening import width_of
 from training.models.sentence_vectors import full_precision, sentence_vectors, token_counts
 from training.models.students import open_student
-from training.models.teachers import teach
+from training.models.teachers import encoder_vectors, multilingual_teacher, teach
 from training.recipes.held_out import Translated, open_held_out, texts_of
 from training.recipes.losses import told_apart
-from training.recipes.outputs import Result, facts_of, save_result
+from training.recipes.outputs import NEUTRAL, Result, facts_of, save_result
 from training.run.device import pick_device, suit_attention
 from training.run.loop import Task, train
 from training.run.progress import QUIET, Talk
@@ -49,6 +58,9 @@ if TYPE_CHECKING:
     from sentence_transformers.sentence_transformer.losses import MSELoss
 
 __all__ = ["distill"]
+
+SOURCE, UNACCENTED = 1, 2
+"""How the text of an example is read, other than as the pair's target (0)."""
 
 
 def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Result:
@@ -80,10 +92,16 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
 
     # one sentence may be the source of pairs in many languages; its vector is held once
     once = {text: row for row, text in enumerate(dict.fromkeys(train_pairs.sources))}
-    row_of = np.array([once[text] for text in train_pairs.sources], np.int64)  # (pairs,)
-    lesson = _lesson(model, taught(list(once)), settings)
+    source_of = np.array([once[text] for text in train_pairs.sources], np.int64)  # (pairs,)
+    neutral = None
+    if settings.teacher_reads == "both":
+        neutral, targets = _of_both_sides(model, train_pairs, settings, output, device, talk)
+        lesson, row_of = _lesson(model, targets, settings), np.arange(len(train_pairs))
+    else:
+        lesson, row_of = _lesson(model, taught(list(once)), settings), source_of
     by_error = settings.held_out.best == "mse"
-    if isinstance(held_out, Translated) and (settings.sides == "target" or by_error):
+    reads_alone = settings.sides == "target" and neutral is None
+    if isinstance(held_out, Translated) and (reads_alone or by_error):
         held_out = held_out.against(
             lambda texts: lesson.wanted(taught(texts)),
             reads_sources=settings.sides == "both",
@@ -93,23 +111,39 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     talk.say(f"{len(train_pairs)} pairs in {len(train_pairs.languages)} languages to train on")
     count = len(train_pairs)
 
+    def text(example: int) -> str:
+        way, row = divmod(int(example), count)
+        if way == SOURCE:
+            return train_pairs.sources[row]
+        target = train_pairs.targets[row]
+        return unaccented(target) if way == UNACCENTED else target
+
     def loss(rows: Rows) -> torch.Tensor:
         pairs = rows % count
-        sides = [
-            [train_pairs.targets[i] if i < count else train_pairs.sources[i - count] for i in rows]
-        ]
+        sides = [[text(example) for example in rows]]
         if settings.sides == "both":
             sides.append([train_pairs.sources[i] for i in pairs])
-        teachers = row_of[pairs]
-        wanted = torch.from_numpy(lesson.targets[teachers]).to(device)
-        vectors = [sentence_vectors(model, side) for side in sides]
+        wanted = torch.from_numpy(lesson.targets[row_of[pairs]]).to(device)
+        if neutral is None:
+            vectors = [sentence_vectors(model, side) for side in sides]
+        else:
+            kinds = _kinds(rows, len(sides))
+            sides = [neutral.prompted(side, kind) for side, kind in zip(sides, kinds, strict=True)]
+            vectors = [sentence_vectors(model, side) for side in sides]
         with full_precision(device):
+            if neutral is not None:
+                vectors = [
+                    neutral.project(side, kind) for side, kind in zip(vectors, kinds, strict=True)
+                ]
             found: torch.Tensor = lesson.loss.compute_loss_from_embeddings(
                 vectors, [wanted] * len(sides)
             )
             if settings.contrastive_weight:
-                same = torch.from_numpy(teachers).to(device)
-                told = [told_apart(side, wanted, same, settings.temperature) for side in vectors]
+                same = torch.from_numpy(source_of[pairs]).to(device)
+                told = [
+                    told_apart(side, wanted, same, settings.temperature, settings.near)
+                    for side in vectors
+                ]
                 found = wanted.shape[1] * found + settings.contrastive_weight * sum(told) / len(
                     told
                 )
@@ -132,6 +166,73 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     if by_error:
         metric = "squared error x -100"
     return save_result(output, "distill", model, settings, outcome, metric, len(train_pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Neutral:
+    """The teacher's language-neutral space, for vectors with a gradient, and the student's prompts."""
+
+    space: NeutralSpace | None
+    """None: the teacher has none, or holds it in its own weights."""
+    prompts: Mapping[Kind, str]
+
+    def prompted(self, texts: list[str], kind: Kind) -> list[str]:
+        return [self.prompts[kind] + text for text in texts]
+
+    def project(self, vectors: torch.Tensor, kind: Kind) -> torch.Tensor:
+        """As `NeutralSpace.project`, of vectors (n, dim) of any length; unit rows."""
+        unit = normalize(vectors, dim=1)
+        if self.space is None:
+            return unit
+        means = unit.new_tensor(self.space.means[KINDS.index(kind)])
+        directions = unit.new_tensor(self.space.directions)  # (directions, dim)
+        moved = unit - means
+        return normalize(moved - (moved @ directions.T) @ directions, dim=1)
+
+
+def _of_both_sides(
+    model: SentenceTransformer,
+    pairs: Pairs,
+    settings: DistillSettings,
+    output: Path,
+    device: torch.device,
+    talk: Talk,
+) -> tuple[_Neutral, Matrix]:
+    """(how the student is compared, the unit mean of the teacher's vectors of both sides of each pair, (pairs, dim))."""
+    teacher = multilingual_teacher(settings.teacher, str(device))
+    texts = list(dict.fromkeys([*pairs.sources, *pairs.targets]))
+    vectors = encoder_vectors(
+        texts,
+        Path(settings.cache or output / "teacher"),
+        encoder=settings.teacher,
+        model=teacher,
+        progress=lambda done, total: talk.say(f"teacher: {done} of {total} texts"),
+    )
+    row = {text: number for number, text in enumerate(texts)}
+    left, right = (
+        np.fromiter((row[text] for text in side), np.int64, len(side))
+        for side in (pairs.sources, pairs.targets)
+    )
+    targets = np.empty((len(pairs), vectors.shape[1]), np.float32)
+    for start in range(0, len(pairs), 100_000):
+        some = slice(start, start + 100_000)
+        targets[some] = unit_rows(vectors[left[some]] + vectors[right[some]])
+    own = model.prompts or {}
+    prompts: dict[Kind, str] = {
+        "query": own.get("query") or "",
+        "passage": own.get("passage") or own.get("document") or "",
+    }
+    space = teacher.space if isinstance(teacher, NeutralEncoder) else None
+    if space is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        space.save(output / NEUTRAL)
+    return _Neutral(space, prompts), targets
+
+
+def _kinds(rows: Rows, sides: int) -> list[Kind]:
+    """What each side of a batch is read as: drawn by its rows, so that a resumed run draws the same."""
+    rng = np.random.default_rng([0x50A7, int(rows.sum())])
+    return [KINDS[number] for number in rng.integers(len(KINDS), size=sides)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +312,13 @@ def _aside(pairs: Pairs, settings: DistillSettings) -> tuple[Pairs, Pairs | None
 
 
 def _examples(pairs: Pairs, settings: DistillSettings, epoch: int) -> Rows:
-    """One epoch's examples: a pair's row, or, where its source is to be read, that plus their count."""
+    """One epoch's examples: a pair's row, plus SOURCE or UNACCENTED times their count where that is to be read."""
     rows = pairs.draw(len(pairs), settings.run.seed, epoch)
-    random = np.random.default_rng([settings.run.seed, epoch, 0x50])
-    return rows + len(pairs) * (random.random(len(rows)) < settings.source_share)
+    drawn = np.random.default_rng([settings.run.seed, epoch, 0x50]).random(len(rows))
+    plain = (drawn >= settings.source_share) & (drawn < settings.source_share + settings.unaccented)
+    ways = np.where(plain, UNACCENTED, np.where(drawn < settings.source_share, SOURCE, 0))
+    found: Rows = rows + len(pairs) * ways.astype(np.int64)
+    return found
 
 
 def _lengths(
@@ -227,4 +331,4 @@ def _lengths(
     talk.say("counting tokens, to make batches of like length")
     sources, targets = (token_counts(model, side) for side in (pairs.sources, pairs.targets))
     both = sources + targets
-    return both if settings.sides == "both" else np.concatenate([targets, sources])
+    return both if settings.sides == "both" else np.concatenate([targets, sources, targets])

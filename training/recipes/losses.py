@@ -80,17 +80,22 @@ def listmle(student: Tensor, teacher: Tensor, temperature: float = 0.05) -> Tens
     return (remaining - ranked).mean()
 
 
-def told_apart(left: Tensor, right: Tensor, same: Tensor, temperature: float = 0.05) -> Tensor:
+def told_apart(
+    left: Tensor, right: Tensor, same: Tensor, temperature: float = 0.05, near: float = 1.0
+) -> Tensor:
     """InfoNCE both ways, in nats: row i of `left` (n, dim) belongs to row i of `right` (n, dim).
 
     `same` (n,) numbers what the rows of `right` are of: rows of one number are no negatives of each
-    other. With c the cosines over the temperature:
+    other, nor are rows of `right` whose cosine is above `near`. With c the cosines over the temperature:
 
         loss = - mean over i of [log softmax_k(c_ik)_i + log softmax_k(c_ki)_i] / 2
     """
     scores = similarities(left, right) / temperature  # (n, n)
     own = torch.eye(len(same), dtype=torch.bool, device=same.device)
-    scores = scores.masked_fill((same[:, None] == same[None, :]) & ~own, float("-inf"))
+    alike = same[:, None] == same[None, :]
+    if near < 1:
+        alike = alike | (similarities(right, right) > near)
+    scores = scores.masked_fill(alike & ~own, float("-inf"))
     ways = [log_softmax(way, dim=1).diagonal().mean() for way in (scores, scores.T)]
     return -(ways[0] + ways[1]) / 2
 

@@ -3,6 +3,7 @@
 OUT/model/        the student: a folder that SentenceTransformer(path) opens
 OUT/result.json   recipe, settings, seed, how it went
 OUT/log.jsonl     figures by step;  OUT/checkpoints/  to go on from
+OUT/neutral.safetensors  the language-neutral space that the student was trained in, if any: means, directions
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from training.run.loop import Outcome
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Result", "digest", "facts_of", "save_result", "write_student"]
+__all__ = ["NEUTRAL", "Result", "digest", "facts_of", "save_result", "write_student"]
+
+NEUTRAL = "neutral.safetensors"
 
 FREE = ("cache", "run.device", "run.checkpoint_every", "run.alarm")
 """Settings that may change between a run and its resumption: no weight depends on them."""

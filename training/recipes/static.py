@@ -43,9 +43,10 @@ from training.data.corpora import Pairs, read_pairs
 from training.data.joined_passages import SentenceLists
 from training.data.token_lists import Ragged, token_lists, unaccented
 from training.models.static_start import StaticStart, open_start
-from training.models.teachers import encoder_vectors, teacher_vectors
+from training.models.teachers import encoder_vectors, multilingual_teacher, teacher_vectors
 from training.recipes.static_step import Lists, SparseAdam, Table, train_step
 from training.run.collapse_alarm import Collapse, Health, collapse, health
+from training.run.device import pick_device
 from training.run.run_log import Journal
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def train_static(
     say = talk or (lambda _: None)
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    device = pick_device(settings.device)
     start = open_start(settings) if settings.start else None
     text = start.tokenizer if start else _tokenizer_text(settings)
     tokenizer = Tokenizer.from_str(text)
@@ -134,7 +136,7 @@ def train_static(
         lists(held.targets),
         held,
     )
-    table = _new_table(settings, tokenizer, initial)
+    table = _new_table(settings, tokenizer, initial, device)
     kept = _run(settings, table, pairs, data, out, facts, say, progress)
     if start is not None and initial is not None:
         kept = (1 - settings.start_weight) * kept + settings.start_weight * initial
@@ -185,11 +187,14 @@ def _relational(
 ) -> tuple[Matrix, Matrix | None]:
     """(the teacher's vectors of each pair, both sides together, unit rows; the table to start from, if any)."""
 
+    model = multilingual_teacher(settings.teacher, settings.device)
+
     def taught(some: list[str]) -> Matrix:
         return encoder_vectors(
             some,
             cache,
             encoder=settings.teacher,
+            model=model,
             progress=lambda done, total: say(f"teacher's vectors: {done} of {total}"),
         )
 
@@ -203,7 +208,8 @@ def _relational(
     if start is None:
         return goal, None
     facts["new_pieces"] = len(start.pieces)
-    say(f"{len(start.pieces)} pieces that {settings.start} cannot read are added")
+    if start.pieces:
+        say(f"{len(start.pieces)} pieces that {settings.start} cannot read are added")
     return goal, start.table(both, vectors, taught(list(start.pieces)), settings.seed)
 
 
@@ -374,7 +380,9 @@ def _tokenizer_text(settings: StaticSettings) -> str:
     return path.read_text("utf-8")
 
 
-def _new_table(settings: StaticSettings, tokenizer: Tokenizer, initial: Matrix | None) -> Table:
+def _new_table(
+    settings: StaticSettings, tokenizer: Tokenizer, initial: Matrix | None, device: torch.device
+) -> Table:
     """The table before the first step: `initial`, or a random one."""
     import torch
 
@@ -384,9 +392,10 @@ def _new_table(settings: StaticSettings, tokenizer: Tokenizer, initial: Matrix |
         maker = torch.Generator().manual_seed(settings.seed)
         size = (tokenizer.get_vocab_size(), settings.dim)
         tokens = torch.empty(size).normal_(0, 0.05, generator=maker)
+    tokens = tokens.to(device)
     if not settings.buckets:
         return Table(SparseAdam(tokens))
-    grams = SparseAdam(torch.zeros(settings.buckets, settings.dim))
+    grams = SparseAdam(torch.zeros(settings.buckets, settings.dim, device=device))
     return Table(SparseAdam(tokens), grams, character_grams(tokenizer, settings.buckets))
 
 
@@ -451,7 +460,7 @@ def _same_run(settings: StaticSettings, tokenizer: str, start: str, out: Path) -
 def _save_checkpoint(table: Table, path: Path, history: list[Health]) -> None:
     state = {"tokens": table.tokens, "grams": table.grams}
     tensors = {
-        f"{name}.{part}": getattr(adam, part).numpy()
+        f"{name}.{part}": getattr(adam, part).cpu().numpy()
         for name, adam in state.items()
         if adam is not None
         for part in ("value", "first", "second")

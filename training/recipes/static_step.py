@@ -84,13 +84,13 @@ class Table:
 
         table = self.tokens.value
         if self.grams is None or self.grams_of is None:
-            return np.asarray(table.numpy().copy(), dtype=np.float32)
+            return np.asarray(table.cpu().numpy().copy(), dtype=np.float32)
         parts = []
         with torch.no_grad():
             for start in range(0, len(table), 20_000):
                 rows = np.arange(start, min(len(table), start + 20_000))
                 shared = _shared(self.grams.value, self.grams_of, rows)
-                parts.append((table[start : start + len(rows)] + shared).numpy())
+                parts.append((table[start : start + len(rows)] + shared).cpu().numpy())
         return np.concatenate(parts).astype(np.float32)
 
 
@@ -102,8 +102,14 @@ def _shared(grams: torch.Tensor, grams_of: Ragged, tokens: NDArray[np.integer]) 
     ids, first = grams_of.gather(tokens)
     counts = grams_of.starts[tokens + 1] - grams_of.starts[tokens]
     roots = torch.from_numpy(np.sqrt(np.maximum(1, counts)).astype(np.float32))
-    sums = F.embedding_bag(torch.from_numpy(ids).long(), grams, torch.from_numpy(first), mode="sum")
-    return sums / roots[:, None]
+    device = grams.device
+    sums = F.embedding_bag(
+        torch.from_numpy(ids).long().to(device),
+        grams,
+        torch.from_numpy(first).to(device),
+        mode="sum",
+    )
+    return sums / roots.to(device)[:, None]
 
 
 def train_step(
@@ -124,25 +130,31 @@ def train_step(
     import torch.nn.functional as F
 
     (ids_s, first_s), (ids_t, first_t) = sources, targets
-    ids = torch.from_numpy(np.concatenate([ids_s, ids_t])).long()
-    first = torch.from_numpy(np.concatenate([first_s, first_t + len(ids_s)]))
+    device = table.tokens.value.device
+    ids = torch.from_numpy(np.concatenate([ids_s, ids_t])).to(device).long()
+    first = torch.from_numpy(np.concatenate([first_s, first_t + len(ids_s)])).to(device)
     used, place = torch.unique(ids, return_inverse=True)  # the rows of this batch, each once
     own = table.tokens.value[used].requires_grad_(True)
     vectors = own
     shared = None
     if table.grams is not None and table.grams_of is not None:
-        tokens = used.numpy()
+        tokens = used.cpu().numpy()
         gram_ids, gram_first = table.grams_of.gather(tokens)
-        gram_used, gram_place = torch.unique(torch.from_numpy(gram_ids).long(), return_inverse=True)
+        gram_used, gram_place = torch.unique(
+            torch.from_numpy(gram_ids).to(device).long(), return_inverse=True
+        )
         shared = table.grams.value[gram_used].requires_grad_(True)
         counts = table.grams_of.starts[tokens + 1] - table.grams_of.starts[tokens]
         roots = torch.from_numpy(np.sqrt(np.maximum(1, counts)).astype(np.float32))
-        sums = F.embedding_bag(gram_place, shared, torch.from_numpy(gram_first), mode="sum")
-        vectors = own + sums / roots[:, None]
+        sums = F.embedding_bag(
+            gram_place, shared, torch.from_numpy(gram_first).to(device), mode="sum"
+        )
+        vectors = own + sums / roots.to(device)[:, None]
     sums = F.normalize(F.embedding_bag(place, vectors, first, mode="sum"), dim=1)  # (2 n, dim)
     size = len(source_rows)
-    same = torch.from_numpy(source_rows[:, None] == source_rows[None, :])
-    loss = batch_loss(sums[:size], sums[size:], teacher, same, settings)
+    numbers = torch.from_numpy(np.asarray(source_rows)).to(device)
+    same = numbers[:, None] == numbers[None, :]
+    loss = batch_loss(sums[:size], sums[size:], teacher.to(device), same, settings)
     loss.backward()  # type: ignore[no-untyped-call]
     assert own.grad is not None
     with torch.no_grad():
@@ -172,8 +184,8 @@ def batch_loss(
     if settings.loss == "relational":
         wanted = teacher @ teacher.T  # (n, n)
         same = same | (wanted > settings.near)
-    others = same & ~torch.eye(len(same), dtype=torch.bool)
-    right = torch.arange(len(same))
+    others = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+    right = torch.arange(len(same), device=same.device)
 
     def nce(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         logits = (a @ b.T / c).masked_fill(others, -1e4)  # (n, n)
