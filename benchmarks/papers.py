@@ -7,81 +7,25 @@ kept in benchmarks/results/papers.json, and benchmarks/results/papers.md is made
 
 from __future__ import annotations
 
-import csv
 import json
-import lzma
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 
 from benchmarks.collection import data_folder
+from benchmarks.papers_czech import Czech
+from benchmarks.papers_multilingual import Multilingual
+from benchmarks.papers_running import SCALES
 from configs.errors import TandemError
-from configs.tables import markdown_table
 
-__all__ = ["CZECH", "SCALES", "Czech", "main", "table"]
+__all__ = ["PAPERS", "main"]
 
 RESULTS = Path(__file__).parent / "results"
-SEED = 2023
-PAPER = {
-    # Bednář et al. 2023, zero-shot: mean Pearson r of three STS sets x 100, Costra accuracy
-    "RetroMAE": (76.30, 69.66),
-    "SimCSE after RetroMAE": (78.66, 69.63),
-    "distilled": (84.25, 70.42),
-    "SimCSE after distillation": (85.00, 71.12),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How much each row reads: sentences of pre-training, sentences or pairs of each method, pieces of the vocabulary."""
-
-    pretraining: int
-    sentences: int
-    pieces: int
-    batch: int
-    longest: int  # characters of a sentence
-
-
-SCALES = {
-    "small": Scale(24_000, 12_000, 8_000, 64, 120),
-    "full": Scale(0, 0, 30_522, 128, 300),  # all there is
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One model: the recipe that makes it, the row whose model it goes on from, and settings that differ."""
-
-    name: str
-    recipe: str
-    start: str = ""
-    settings: Mapping[str, object] = ()  # type: ignore[assignment]
-    teacher: str = ""
-
-
-CZECH = (
-    Row("fast", ""),
-    Row("accurate", ""),
-    Row("RetroMAE", "retromae"),
-    Row("SimCSE after RetroMAE", "simcse", "RetroMAE"),
-    Row("InfoCSE after RetroMAE", "infocse", "RetroMAE"),
-    Row("distilled", "distill", "RetroMAE"),
-    Row("SimCSE after distillation", "simcse", "distilled"),
-    Row("RankCSE (ListNet)", "rankcse", "RetroMAE", {"ranking": "listnet"}, "distilled"),
-    Row("RankCSE (ListMLE)", "rankcse", "RetroMAE", {"ranking": "listmle"}, "distilled"),
-)
+PAPERS: dict[str, type[Czech] | type[Multilingual]] = {"czech": Czech, "multilingual": Multilingual}
 
 
 @click.command(epilog="Example: python -m benchmarks.papers czech --only RetroMAE --only distilled")
-@click.argument("name", type=click.Choice(["czech"]))
+@click.argument("name", type=click.Choice(list(PAPERS)))
 @click.option(
     "--only", multiple=True, metavar="ROW", help="Make these rows, and what they start from."
 )
@@ -108,186 +52,30 @@ CZECH = (
 def main(
     name: str, only: tuple[str, ...], scale: str, work: Path, data: Path | None, show: bool
 ) -> None:
-    """The table of a paper, made here: `czech` is that of Bednář et al. 2023."""
+    """The table of a paper, made here: `czech` is Bednář et al. 2023, `multilingual` Reimers and Gurevych 2020."""
     file = RESULTS / "papers.json"
     kept = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    paper = PAPERS[name]
     if not show:
-        rows = {row.name: row for row in CZECH}
-        if unknown := set(only) - rows.keys():
-            raise click.UsageError(f"no row {sorted(unknown)[0]!r}; there are: {', '.join(rows)}")
-        maker = Czech(SCALES[scale], work / f"{name}-{scale}", data_folder(data))
-        for row in CZECH:
-            if only and row.name not in only:
+        if unknown := set(only) - set(paper.rows):
+            rows = ", ".join(paper.rows)
+            raise click.UsageError(f"no row {sorted(unknown)[0]!r}; there are: {rows}")
+        maker = paper(SCALES[scale], work / f"{name}-{scale}", data_folder(data))
+        for row in paper.rows:
+            if only and row not in only:
                 continue
-            figures = maker.measured(row, rows)
-            kept.setdefault(name, {}).setdefault(scale, {})[row.name] = figures
+            figures = maker.measured(row)
+            kept.setdefault(name, {}).setdefault(scale, {})[row] = figures
             file.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", "utf-8")
-            click.echo(f"{row.name}: {json.dumps(figures)}", err=True)
-    text = table(kept.get(name, {}).get(scale, {}))
-    click.echo(text)
+            click.echo(f"{row}: {json.dumps(figures)}", err=True)
+    click.echo(paper.table(kept.get(name, {}).get(scale, {})))
     if not show:
-        (RESULTS / "papers.md").write_text(text + "\n", "utf-8")
-
-
-class Czech:
-    """Bednář et al. 2023: a body of 12 layers, 256 wide, under a vocabulary of its own."""
-
-    def __init__(self, scale: Scale, work: Path, data: Path) -> None:
-        self.scale, self.work, self.data = scale, work, data
-        work.mkdir(parents=True, exist_ok=True)
-
-    def measured(self, row: Row, rows: Mapping[str, Row]) -> dict[str, Any]:
-        """The figures of a row, its model made first."""
-        if not row.recipe:
-            return self.figures(row.name)
-        model = self.model(row, rows)
-        result = json.loads((model.parent / "result.json").read_text("utf-8"))
-        return self.figures(str(model)) | {
-            "minutes": round(float((model.parent / "minutes").read_text("utf-8")), 1),
-            "training": {
-                name: result[name] for name in ("examples", "steps", "metric", "before", "score")
-            },
-        }
-
-    def figures(self, encoder: str) -> dict[str, Any]:
-        """Czech STS, the mean of two sets as the paper's three, and Costra."""
-        pearson = {}
-        for kind in ("headlines", "images"):
-            found = _tandem_json("eval", "sts", str(self.sts(kind)), "--encoder", encoder)
-            pearson[kind] = round(100 * found["result"][0]["pearson"], 2)
-        costra = self.data / "dev" / "costra" / "costra-1.1.tsv.gz"
-        found = _tandem_json("eval", "costra", "--data", str(costra), "--encoder", encoder)
-        return {
-            "sts": round(statistics.fmean(pearson.values()), 2),
-            "sts_sets": pearson,
-            "costra": {
-                k: round(100 * v, 2) for k, v in found["result"].items() if isinstance(v, float)
-            },
-        }
-
-    def sts(self, kind: str) -> Path:
-        """All pairs of one kind in one file: the training and test parts together, as the paper measures them."""
-        path = self.work / f"sts.{kind}.jsonl.gz"
-        if not path.is_file():
-            parts = sorted((self.data / "dev" / "sts-czech").glob(f"sts-cs.*.{kind}.jsonl.gz"))
-            path.write_bytes(
-                b"".join(part.read_bytes() for part in parts)
-            )  # of gzip's members one file
-        return path
-
-    def model(self, row: Row, rows: Mapping[str, Row]) -> Path:
-        """The folder of a row's model; those that it needs are made before it."""
-        out = self.work / row.name.replace(" ", "-").replace("(", "").replace(")", "").lower()
-        if (out / "minutes").is_file():
-            return out / "model"
-        settings: dict[str, object] = {
-            "run.batch_size": self.scale.batch,
-            "run.epochs": 1,
-            "run.patience": 0,
-        }
-        settings |= dict(row.settings)
-        if row.start:
-            settings["student.model"] = str(self.model(rows[row.start], rows))
-            settings["student.tokenizer"] = ""
-        else:
-            settings["student.tokenizer"] = str(self.tokenizer())
-        if row.teacher:
-            settings["teacher"] = str(self.model(rows[row.teacher], rows))
-        elif row.recipe == "distill":
-            settings |= {
-                "teacher": "all-MiniLM-L6-v2",
-                "projection": "linear",
-                "run.learning_rate": 2e-4,
-            }
-        if row.recipe == "distill":
-            settings["corpora.files"] = [
-                {"path": str(self.pairs(self.scale.sentences)), "target": "cs"}
-            ]
-        else:
-            count = self.scale.pretraining if row.recipe == "retromae" else self.scale.sentences
-            settings["texts"] = [{"path": str(self.pairs(count)), "column": 3}]
-        start = time.monotonic()
-        _train(row.recipe, f"small-czech-{row.recipe}", out, settings)
-        (out / "minutes").write_text(str((time.monotonic() - start) / 60), "utf-8")
-        return out / "model"
-
-    def tokenizer(self) -> Path:
-        """A vocabulary of Czech and English."""
-        path = self.work / "tokenizer.json"
-        if not path.is_file():
-            pairs = self.pairs(self.scale.pretraining)
-            changes = {
-                "corpora.files": [{"path": str(pairs), "target": "cs"}],
-                "size": self.scale.pieces,
-                "words": 0,
-            }
-            _tandem("train", "tokenizer", "-o", str(path), *_set(changes))
-        return path
-
-    def pairs(self, count: int) -> Path:
-        """English and Czech sentences drawn from all sources alike, those of the evaluations left out; 0: all."""
-        path = self.work / f"{count or 'all'}.en-cs.tsv"
-        if not path.is_file():
-            lines = list(self._lines())
-            order = np.random.default_rng(SEED).permutation(len(lines))
-            chosen = order[: count or None]
-            path.write_text("".join(lines[i] for i in chosen), "utf-8", newline="\n")
-        return path
-
-    def _lines(self) -> Iterator[str]:
-        """Sentences of 20 characters and more; no scripture, which is archaic, and each Czech one once."""
-        seen: set[str] = set()
-        for folder in ("parallel", "parallel-more"):
-            file = self.data / folder / "en-cs.tsv.xz"
-            if not file.is_file():
-                continue
-            with lzma.open(file, "rt", encoding="utf-8", newline="\n") as stream:
-                for source, english, czech in csv.reader(
-                    stream, delimiter="\t", quoting=csv.QUOTE_NONE
-                ):
-                    if (
-                        20 <= len(czech) <= self.scale.longest
-                        and not source.startswith("bible")
-                        and czech not in seen
-                    ):
-                        seen.add(czech)
-                        yield f"{source}\t{english}\t{czech}\n"
-
-
-def _set(settings: Mapping[str, object]) -> list[str]:
-    return [
-        part
-        for key, value in settings.items()
-        for part in ("--set", f"{key}={json.dumps(value, ensure_ascii=False)}")
-    ]
-
-
-def _train(recipe: str, config: str, out: Path, settings: Mapping[str, object]) -> None:
-    _tandem("train", recipe, "--config", config, "-o", str(out), *_set(settings))
-
-
-def _tandem(*call: str) -> str:
-    """What a command printed; its progress goes to the terminal. Raises what ends the benchmark."""
-    command = [sys.executable, "-m", "tandem", *call]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def _tandem_json(*call: str) -> Any:
-    return json.loads(_tandem(*call, "--json"))
-
-
-def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """The rows that were made, each beside the paper's."""
-    lines = []
-    for name, figures in rows.items():
-        sts, costra = PAPER.get(name, (None, None))
-        ours = figures["costra"]["mean_without_basic_and_modality"]
-        lines.append([
-            name, f"{figures['sts']:.1f}", f"{sts:.1f}" if sts else "", f"{ours:.1f}",
-            f"{costra:.1f}" if costra else "", f"{figures['minutes']:.0f}" if "minutes" in figures else "",
-        ])  # fmt: skip
-    header = ["method", "Czech STS, Pearson", "the paper", "Costra", "the paper", "minutes"]
-    return markdown_table(header, lines)
+        parts = [
+            f"## {name}, scale {size}\n\n{PAPERS[name].table(found)}\n"
+            for name, sizes in kept.items()
+            for size, found in sizes.items()
+        ]
+        (RESULTS / "papers.md").write_text("\n".join(parts), "utf-8")
 
 
 if __name__ == "__main__":

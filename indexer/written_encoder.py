@@ -51,5 +51,6 @@ def mismatch(encoder: Encoder, entry: EncoderEntry) -> str | None:
     neutral = "; it was written with encoder.neutral=true" if entry.neutral else ""
     return (
         f"written with the encoder {entry.name} (fingerprint {entry.fingerprint}){neutral}, not with "
-        f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it again"
+        f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it anew from "
+        "its own texts: tandem index build --from INDEX -o NEW"
     )

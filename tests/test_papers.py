@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import papers
+from benchmarks import papers, papers_czech
+from benchmarks.papers_czech import CZECH, Czech
+from benchmarks.papers_multilingual import Multilingual
+from benchmarks.papers_running import SCALES
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_sentences_are_drawn_once_without_scripture(data: Path, tmp_path: Path) -> None:
-    made = papers.Czech(papers.SCALES["small"], tmp_path / "work", data)
+    made = Czech(SCALES["small"], tmp_path / "work", data)
     lines = made.pairs(0).read_text("utf-8").splitlines()
     assert len(lines) == len(set(lines)) == 50
     assert all(line.startswith("tatoeba\t") for line in lines)
@@ -47,15 +50,15 @@ def test_each_step_is_made_once_and_after_what_it_starts_from(
         (out if call[1] != "tokenizer" else out.parent).mkdir(parents=True, exist_ok=True)
         return ""
 
-    monkeypatch.setattr(papers, "_tandem", called)
-    made = papers.Czech(papers.SCALES["small"], tmp_path / "work", data)
-    rows = {row.name: row for row in papers.CZECH}
-    model = made.model(rows["RankCSE (ListNet)"], rows)
+    monkeypatch.setattr(papers_czech, "tandem", called)
+    made = Czech(SCALES["small"], tmp_path / "work", data)
+    rows = {row.name: row for row in CZECH}
+    model = made.model(rows["RankCSE (ListNet)"])
     assert [recipe for recipe, _ in calls] == ["tokenizer", "retromae", "distill", "rankcse"]
     assert json.loads(calls[-1][1]).endswith("retromae/model")
     assert model == tmp_path / "work" / "rankcse-listnet" / "model"
     done = len(calls)
-    made.model(rows["distilled"], rows)
+    made.model(rows["distilled"])
     assert [recipe for recipe, _ in calls[done:]] == []
 
 
@@ -65,7 +68,7 @@ def test_the_table_sets_each_row_beside_the_papers() -> None:
         "costra": {"mean_without_basic_and_modality": 66.12},
         "minutes": 12.4,
     }
-    text = papers.table({"RetroMAE": row, "RankCSE (ListNet)": row})
+    text = Czech.table({"RetroMAE": row, "RankCSE (ListNet)": row})
     first, second = text.splitlines()[2:]
     assert [cell.strip() for cell in first.strip("|").split("|")] == [
         "RetroMAE", "61.2", "76.3", "66.1", "69.7", "12",
@@ -79,3 +82,17 @@ def test_a_row_that_is_none_is_told() -> None:
         result.exit_code == 2
         and "no row 'SimCSE'; there are: fast, accurate, RetroMAE" in result.output
     )
+
+
+def test_the_multilingual_table_ends_with_the_papers_figures() -> None:
+    kinds = ("STS en", "STS other", "STS across", "lost in one pool", "KorSTS", "BUCC")
+    row = dict.fromkeys((*kinds, "Georgian", "Swahili", "Tagalog", "Tatar"), 71.26)
+    lines = Multilingual.table({"fast": row}).splitlines()
+    assert "71.3" in lines[2]
+    assert "| 88.8 |" in lines[-1].replace("  ", " ").replace("  ", " ")
+
+
+def test_every_paper_has_rows_and_a_table_of_nothing() -> None:
+    for paper in papers.PAPERS.values():
+        assert {"fast", "accurate"} <= set(paper.rows)
+        assert paper.table({})
