@@ -76,7 +76,7 @@ class Multilingual:
             "STS across": statistics.fmean(v for name, v in found.items() if " x " in name),
             "lost in one pool": 100 * (bias["expected"] - bias["actual"]),
             "KorSTS": 100 * kor,
-            "BUCC": 100 * mined[0]["f1"],
+            "BUCC": 100 * mined[0]["test"]["f1"],
         } | {LOW[code]: 100 * one["mean"] for code, one in zip(LOW, low, strict=True)}
         return {name: round(value, 2) for name, value in figures.items()}
 

@@ -6,14 +6,13 @@ Opened at the index that the alias NAME leads to; a rebuild moves the alias to a
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import itertools
 import logging
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,9 +22,11 @@ from numpy.typing import NDArray
 from configs.errors import BackendError
 from configs.settings import ElasticsearchSettings
 from indexer.cluster_alignment import ClusterAlignment, ClusterTokens
+from indexer.cluster_entries import ClusterEntries, document_of
+from indexer.cluster_frequencies import ClusterFrequencies
 from indexer.elastic.address import name_in
 from indexer.elastic.conditions import filters_of, wording_candidates
-from indexer.elastic.connection import Cluster, connect, explained, refusal
+from indexer.elastic.connection import Cluster, connect, explained
 from indexer.elastic.mapping import Note, differences, language_field, note_in
 from indexer.elastic.requests import (
     LARGEST,
@@ -35,10 +36,7 @@ from indexer.elastic.requests import (
     by_words,
     document_key,
     found_in,
-    frequencies,
-    passage_key,
     searched_languages,
-    vectors_in,
 )
 from indexer.encoders.token_vectors import aligner, aligner_facts, token_table
 from indexer.encoders.word_weights import WordWeights
@@ -63,7 +61,6 @@ from indexer.schema import (
 from indexer.search.filters import check_condition, kinds_of
 from indexer.search.lexical import bound
 from indexer.search.query import prepared
-from indexer.storage.columns import is_hashed
 from indexer.text import languages
 from indexer.text.analysis import unspaced
 from indexer.text.conditions import contained
@@ -110,7 +107,7 @@ def _is_ours(note: Note) -> bool:
     return entry is not None and facts is not None and entry.fingerprint == facts.fingerprint
 
 
-class ClusterIndex:
+class ClusterIndex(ClusterEntries):
     """One index of a cluster, open for searching. Satisfies `indexer.schema.Collection`.
 
     A passage's key is the id of its entry, a document's its id. Safe to use from several threads.
@@ -126,19 +123,15 @@ class ClusterIndex:
         shards: int = 1,
         device: str = "auto",
     ) -> None:
-        self.name = name
+        super().__init__(name, cluster, index, encoder.dim, shards)
         self.encoder = encoder
         self.note = note
-        self.index = index
         self.dense: Index = _Signal(self, "dense")
         self.lexical: Index = _Signal(self, "lexical")
-        self._cluster = cluster
-        self._shards = shards
         self._device = device
         self._word_weights = WordWeights(encoder)
         self._facts: CollectionFacts | None = None
-        self._routes: list[str] = []
-        self._frequencies: dict[tuple[str, str, str], tuple[int, int]] = {}
+        self._frequencies = ClusterFrequencies(self)
         self._seen: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
         self._alignment: ClusterAlignment | None = None
@@ -198,10 +191,6 @@ class ClusterIndex:
     def address(self) -> str:
         return f"es://{self.name}"
 
-    @property
-    def cluster(self) -> Cluster:
-        return self._cluster
-
     def __len__(self) -> int:
         """Documents that can be found."""
         return self.facts.documents
@@ -251,21 +240,6 @@ class ClusterIndex:
         """The fields that documents have, with their kinds."""
         return kinds_of(self.note.fields)
 
-    def field_counts(self, name: str, most: int = 10_000) -> dict[str, int]:
-        """How many documents have each value of a field, most first; of the 10,000 most frequent ones."""
-        prefix = f"{name.casefold()}="
-        literal = "".join(c if c.isalnum() else f"\\{c}" for c in prefix)
-        values = {"field": "field", "include": f"{literal}.*", "size": min(most, 10_000)}
-        body = {
-            "size": 0,
-            "query": {"term": {"kind": "document"}},
-            "aggs": {"values": {"terms": values}},
-        }
-        buckets = self.answer(body)["aggregations"]["values"]["buckets"]
-        counts = {entry["key"].removeprefix(prefix): int(entry["doc_count"]) for entry in buckets}
-        found = {value: n for value, n in counts.items() if not is_hashed(value)}
-        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
-
     # -- searching -----------------------------------------------------------------------------
 
     def queries(self, texts: Sequence[str], literal: bool = False) -> list[Query]:
@@ -298,7 +272,7 @@ class ClusterIndex:
         asked, signals = signals, _known(signals)
         counting = None
         if len(signals) > 1:  # fusion will ask for the bounds
-            counting = self._waiting.submit(self._frequencies_for, queries)
+            counting = self._waiting.submit(self._frequencies.of, queries)
         found = self._candidates(
             queries, size, signals, filters_of(where, self.fields, self._holding(where))
         )
@@ -308,7 +282,7 @@ class ClusterIndex:
             for name in signals:
                 known = set(lists[name].keys.tolist()) if name in lists else set(keys)
                 bodies.append(self._scoring(query, name, [k for k in keys if k not in known]))
-        answers = iter(self._search(bodies, _preferences(queries, signals)))
+        answers = iter(self.search(bodies, _preferences(queries, signals)))
         pools = []
         for keys, lists in zip(merged, found, strict=True):
             scored = {name: _scores(next(answers), name) for name in signals}
@@ -325,7 +299,7 @@ class ClusterIndex:
         parts = [wanted[at : at + _PAGE] for at in range(0, len(wanted), _PAGE)]
         for name in signals:
             bodies += [self._scoring(query, name, part) for part in parts]
-        answers = iter(self._search(bodies, [_preference(query.terms)] * len(bodies)))
+        answers = iter(self.search(bodies, [_preference(query.terms)] * len(bodies)))
         scores: dict[SignalName, Scores] = {}
         for name in signals:
             known: dict[str, float] = {}
@@ -376,7 +350,7 @@ class ClusterIndex:
 
         Each language has its own idf; see `indexer.search.lexical.bound`.
         """
-        counts = self._frequencies_for([query])[0]
+        counts = self._frequencies.of([query])[0]
         totals = [0.0]
         for lang in query.likely:
             of = {(stream, term): counts[stream, term, lang] for stream, term, _ in query.terms}
@@ -398,7 +372,7 @@ class ClusterIndex:
         bodies: list[dict[str, Any] | None] = []
         for query in queries:
             bodies += [self._searching(query, name, size, filters) for name in signals]
-        answers = iter(self._search(bodies, _preferences(queries, signals)))
+        answers = iter(self.search(bodies, _preferences(queries, signals)))
         asked = iter(bodies)
         found = []
         for _ in queries:
@@ -492,120 +466,6 @@ class ClusterIndex:
             self._seen.update(entries)
         return Candidates(np.array(found.keys, np.str_), found.scores)
 
-    def _search(
-        self, bodies: Sequence[dict[str, Any] | None], preferences: Sequence[str]
-    ) -> list[Mapping[str, Any] | None]:
-        """An answer to each search, in the fewest requests; None for none.
-
-        A search that failed is None too, as long as another one was answered.
-        """
-        answers: list[Mapping[str, Any] | None] = [None] * len(bodies)
-        places = [i for i, body in enumerate(bodies) if body is not None]
-        failed: str | None = None
-        for at in range(0, len(places), _SEARCHES):
-            some = places[at : at + _SEARCHES]
-            lines: list[Any] = []
-            for i in some:
-                header: dict[str, Any] = {"index": self.index}
-                if preferences[i]:
-                    header["preference"] = preferences[i]
-                if self._shards > 1 and "query" in (bodies[i] or {}):
-                    header["search_type"] = "dfs_query_then_fetch"  # one idf for all shards
-                lines += [header, bodies[i]]
-            with explained(self._cluster, self.name):
-                found = self._cluster.client.msearch(searches=lines)["responses"]
-            for i, answer in zip(some, found, strict=True):
-                problem = _failure(self._cluster, self.name, answer)
-                if problem is None:
-                    answers[i] = answer
-                else:
-                    log.warning("%s", problem)
-                    failed = failed or problem
-        if failed is not None and not any(answer is not None for answer in answers):
-            raise BackendError(failed)
-        return answers
-
-    # -- words and their frequencies ---------------------------------------------------------------
-
-    def _frequencies_for(
-        self, queries: Sequence[Query]
-    ) -> list[dict[tuple[str, str, str], tuple[int, int]]]:
-        """For each query (stream, term, language) -> passages that hold the term, and passages of the language."""
-        with self._lock:
-            known = dict(self._frequencies)
-        missing = []
-        for query in queries:
-            terms = [
-                term
-                for term in query.terms
-                if any((term.stream, term.text, lang) not in known for lang in query.likely)
-            ]
-            if terms:
-                missing.append((terms, query.likely))
-        for at in range(0, len(missing), _SEARCHES):
-            known |= self._count(missing[at : at + _SEARCHES])
-        with self._lock:
-            if len(known) > _REMEMBERED:
-                self._frequencies.clear()
-            else:
-                self._frequencies.update(known)
-        return [
-            {
-                (t.stream, t.text, lang): known[t.stream, t.text, lang]
-                for t in q.terms
-                for lang in q.likely
-            }
-            for q in queries
-        ]
-
-    def _count(
-        self, asked: Sequence[tuple[Terms, Sequence[str]]]
-    ) -> dict[tuple[str, str, str], tuple[int, int]]:
-        """The frequencies of these terms in these languages, summed over the shards."""
-        routes = self._every_shard()
-        docs = [
-            {"_index": self.index, "routing": route, "doc": frequencies(terms, langs)}
-            for terms, langs in asked
-            for route in routes
-        ]
-        with explained(self._cluster, self.name):
-            answers = self._cluster.client.mtermvectors(
-                docs=docs,
-                term_statistics=True,
-                field_statistics=True,
-                positions=False,
-                offsets=False,
-                payloads=False,
-            )["docs"]
-        counts: dict[tuple[str, str, str], tuple[int, int]] = {}
-        for number, (terms, langs) in enumerate(asked):
-            shards = answers[number * len(routes) : (number + 1) * len(routes)]
-            fields = [shard.get("term_vectors", {}) for shard in shards]
-            for term in terms:
-                for lang in langs:
-                    key = term.stream, term.text, lang
-                    counts[key] = _frequency(
-                        fields, f"{term.stream}.{language_field(lang)}", term.text
-                    )
-        return counts
-
-    def _every_shard(self) -> list[str]:
-        """A routing value that leads to each shard."""
-        if self._shards == 1:
-            return ["0"]
-        if not self._routes:
-            routes: dict[int, str] = {}
-            for number in range(64 * self._shards):
-                with explained(self._cluster, self.name):
-                    found = self._cluster.client.search_shards(
-                        index=self.index, routing=str(number)
-                    )
-                routes.setdefault(int(found["shards"][0][0]["shard"]), str(number))
-                if len(routes) == self._shards:
-                    break
-            self._routes = list(routes.values())
-        return self._routes
-
     # -- what keys name ------------------------------------------------------------------------
 
     def _about(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -613,7 +473,7 @@ class ClusterIndex:
         with self._lock:
             known = {key: self._seen[key] for key in keys if key in self._seen}
         missing = [key for key in keys if key not in known]
-        for key, hit in self._by_key(missing, [], ["document", "lang"]).items():
+        for key, hit in self.by_key(missing, [], ["document", "lang"]).items():
             fields = hit["fields"]
             known[key] = fields["document"][0], fields["lang"][0]
         return known
@@ -639,64 +499,17 @@ class ClusterIndex:
         keys = passages.tolist()
         of = dict(zip(keys, self.documents_of(passages).tolist(), strict=True))
         both = [*keys, *(document_key(id_) for id_ in dict.fromkeys(of.values()))]
-        found = self._by_key(both, ["content"], ["lang"])
+        found = self.by_key(both, ["content"], ["lang"])
         pairs = []
         for key in keys:
             id_ = of[key]
             own = found.get(document_key(id_))
-            document = _document(id_, own) if own is not None else Document(id_, "")
+            document = document_of(id_, own) if own is not None else Document(id_, "")
             content = found[key]["_source"]["content"] if key in found else {}
             start, end = content.get("span", (0, 0))
             text = document.text[start:end]
             pairs.append((document, Passage(id_, content.get("number", 0), text, start, end)))
         return pairs
-
-    # -- by document id ------------------------------------------------------------------------
-
-    def documents(self, ids: Sequence[str]) -> dict[str, Document]:
-        """The documents there are among these ids."""
-        found = self._by_key([document_key(id_) for id_ in ids], ["content", "document"], ["lang"])
-        documents = {}
-        for hit in found.values():
-            id_ = hit["_source"]["document"]
-            documents[id_] = _document(id_, hit)
-        return {id_: documents[id_] for id_ in ids if id_ in documents}
-
-    def passage_places(self, keys: Sequence[str]) -> dict[str, tuple[int, int, int]]:
-        """Key -> (number, start, end) of each passage in its document's text."""
-        found = self._by_key(keys, ["content"], [])
-        return {
-            key: (hit["_source"]["content"]["number"], *hit["_source"]["content"]["span"])
-            for key, hit in found.items()
-        }
-
-    def passages(self, ids: Sequence[str]) -> dict[str, Keys]:
-        """The keys of the passages of each document that is here, in the order of its text."""
-        keys = [document_key(id_) for id_ in ids]
-        counts = {
-            hit["_source"]["document"]: int(hit["_source"]["passages"])
-            for hit in self._by_key(keys, ["document", "passages"], []).values()
-        }
-        return {
-            id_: np.array([passage_key(id_, n) for n in range(counts[id_])], np.str_)
-            for id_ in ids
-            if id_ in counts
-        }
-
-    def hashes(self, document_ids: Sequence[str]) -> dict[str, str]:
-        """The content hash that each of these documents was written with, where it is here."""
-        found = self._by_key([document_key(id_) for id_ in document_ids], ["document", "hash"], [])
-        return {hit["_source"]["document"]: hit["_source"]["hash"] for hit in found.values()}
-
-    def document_ids(self) -> Iterator[str]:
-        """The id of every document, in their order."""
-        for hit in self.entries("document", ["document"]):
-            yield hit["fields"]["document"][0]
-
-    def passage_keys(self) -> Iterator[str]:
-        """The key of every passage, ascending."""
-        for hit in self.entries("passage", ["key"]):
-            yield hit["fields"]["key"][0]
 
     def nearest(self, vectors: Matrix, k: int) -> list[Candidates]:
         """The k nearest passages of each vector, by exact cosine; none for a vector that is all zero."""
@@ -704,98 +517,8 @@ class ClusterIndex:
         bodies = [by_meaning(vector, k, oversample) if vector.any() else None for vector in vectors]
         return [
             self._remembered(found_in(answer, k, True)) if answer is not None else _NONE
-            for answer in self._search(bodies, [""] * len(bodies))
+            for answer in self.search(bodies, [""] * len(bodies))
         ]
-
-    def all_documents(self) -> Iterator[Document]:
-        """Every document, in the order of their ids."""
-        ids = self.document_ids()
-        while part := list(itertools.islice(ids, _PAGE)):
-            yield from self.documents(part).values()
-
-    def vectors(self, keys: Sequence[str]) -> Matrix:
-        """(len(keys), dim): the vectors of these passages, as written."""
-        dim = self.encoder.dim
-        found: dict[str, NDArray[np.float32]] = {}
-        for at in range(0, len(keys), _PAGE):
-            part = list(keys[at : at + _PAGE])
-            body = {
-                "query": {"terms": {"key": part}},
-                "size": len(part),
-                "stored_fields": "_none_",
-                "docvalue_fields": ["key", "raw"],
-            }
-            found |= vectors_in(self.answer(body), dim)
-        zero = np.zeros(dim, np.float32)
-        rows = [found.get(key, zero) for key in keys]
-        return np.stack(rows) if rows else np.zeros((0, dim), np.float32)
-
-    def entries(
-        self, kind: str, fields: Sequence[str], source: Sequence[str] = ()
-    ) -> Iterator[Mapping[str, Any]]:
-        """Every document's or passage's entry, by key: as they all were when the first was asked for."""
-        client = self._cluster.client
-        with explained(self._cluster, self.name):
-            point = client.open_point_in_time(index=self.index, keep_alive="5m")["id"]
-        try:
-            after: list[Any] | None = None
-            while True:
-                with explained(self._cluster, self.name):
-                    answer = client.search(
-                        pit={"id": point, "keep_alive": "5m"},
-                        query={"term": {"kind": kind}},
-                        sort=[{"key": "asc"}],
-                        size=_PAGE,
-                        search_after=after,
-                        source={"includes": list(source)} if source else False,
-                        docvalue_fields=[{"field": field} for field in fields],
-                        track_total_hits=False,
-                    )
-                hits = answer["hits"]["hits"]
-                yield from hits
-                if len(hits) < _PAGE:
-                    return
-                after, point = hits[-1]["sort"], answer["pit_id"]
-        finally:
-            with contextlib.suppress(Exception):
-                client.close_point_in_time(id=point)
-
-    def _by_key(
-        self, keys: Sequence[str], source: Sequence[str], fields: Sequence[str]
-    ) -> dict[str, Mapping[str, Any]]:
-        found = {}
-        for at in range(0, len(keys), _PAGE):
-            part = list(dict.fromkeys(keys[at : at + _PAGE]))
-            body = {
-                "query": {"terms": {"key": part}},
-                "size": len(part),
-                "_source": list(source),
-                "docvalue_fields": ["key", *fields],
-            }
-            for hit in self.answer(body)["hits"]["hits"]:
-                found[hit["fields"]["key"][0]] = hit
-        return found
-
-    def answer(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Elasticsearch's answer to one search of this index."""
-        (answer,) = self._search([dict(body)], [""])
-        assert answer is not None
-        return answer
-
-    def count_languages(self) -> dict[str, int]:
-        """Documents of each language, most first."""
-        body = {
-            "size": 0,
-            "query": {"term": {"kind": "document"}},
-            "aggs": {"langs": {"terms": {"field": "lang", "size": 1000}}},
-        }
-        buckets = self.answer(body)["aggregations"]["langs"]["buckets"]
-        return {entry["key"]: int(entry["doc_count"]) for entry in buckets}
-
-    def count(self, kind: str) -> int:
-        """How many documents or passages can be found."""
-        body = {"size": 0, "query": {"term": {"kind": kind}}, "track_total_hits": True}
-        return int(self.answer(body)["hits"]["total"]["value"])
 
 
 class _Signal:
@@ -819,16 +542,6 @@ class _Signal:
 
     def bounds(self, query: Query) -> Bounds:
         return self._index.bounds(query)[self._name]
-
-
-def _frequency(shards: Sequence[Mapping[str, Any]], field: str, term: str) -> tuple[int, int]:
-    """Passages that hold the term, and passages that have the field at all."""
-    holding = total = 0
-    for fields in shards:
-        entry = fields.get(field, {})
-        holding += int(entry.get("terms", {}).get(term, {}).get("doc_freq", 0))
-        total += max(0, int(entry.get("field_statistics", {}).get("doc_count", 0)))
-    return holding, total
 
 
 def _with_alignment(pool: Pool, scores: Scores) -> Pool:
@@ -878,18 +591,6 @@ def _pool(
     return Pool(np.array(keys, np.str_), scores, ranks, failed)
 
 
-def _document(id_: str, hit: Mapping[str, Any]) -> Document:
-    content = hit["_source"]["content"]
-    return Document(
-        id_,
-        content["text"],
-        content.get("title", ""),
-        content.get("url", ""),
-        hit["fields"].get("lang", [""])[0],
-        content.get("fields", {}),
-    )
-
-
 def _preferences(queries: Sequence[Query], signals: Sequence[SignalName]) -> list[str]:
     return [_preference(query.terms) for query in queries for _ in signals]
 
@@ -898,22 +599,3 @@ def _preference(terms: Terms) -> str:
     """The same query always asks the same copy of a shard: copies differ in what they count as deleted."""
     text = " ".join(term for _, term, _ in terms)
     return f"tandem-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
-
-
-def _failure(cluster: Cluster, name: str, answer: Mapping[str, Any]) -> str | None:
-    """Why this answer cannot be used: an error, a time-out, or a missing shard."""
-    if "error" in answer:
-        error = answer["error"]
-        cause = (error.get("root_cause") or [error])[0]
-        kind, reason = str(cause.get("type", "")), " ".join(str(cause.get("reason", "")).split())
-        return refusal(cluster, name, int(answer.get("status", 500)), kind, reason[:300])
-    shards = answer.get("_shards", {})
-    if shards.get("failed"):
-        cause = (shards.get("failures") or [{}])[0].get("reason", {})
-        kind, reason = str(cause.get("type", "")), str(cause.get("reason", ""))[:300]
-        return refusal(
-            cluster, name, 503, kind, f"{shards['failed']} of {shards['total']} shards: {reason}"
-        )
-    if answer.get("timed_out"):
-        return refusal(cluster, name, 503, "timed_out", "the search took too long")
-    return None

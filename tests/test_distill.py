@@ -24,7 +24,7 @@ from training_world import OTHER, sentences, tiny, write_pairs
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.training import DistillSettings, HeldOutSettings, RunSettings, StudentSettings
 from configs.training_corpora import CorporaSettings, CorpusSettings
-from indexer.encoders.neutral_space import KINDS, NeutralSpace
+from indexer.encoders.neutral_space import KINDS, SAVED, NeutralSpace
 from indexer.encoders.transformer_encoder import CompactEncoder
 from indexer.vectors import along, principal_axes, unit_rows
 from training.data.corpora import read_pairs
@@ -34,7 +34,6 @@ from training.models.sentence_vectors import token_counts
 from training.models.students import open_student
 from training.models.teachers import teach
 from training.recipes.distill import _examples, _Neutral, distill
-from training.recipes.outputs import NEUTRAL
 from training.run.checkpoints import newest
 from training.run.progress import QUIET
 
@@ -450,7 +449,7 @@ def test_an_export_keeps_the_neutral_space_that_the_student_was_trained_in(
     space = NeutralSpace(0.1 * rng.normal(size=(2, 64)).astype(np.float32), axes)
     run = tmp_path / "run"
     shutil.copytree(trained, run)
-    space.save(run / NEUTRAL)
+    space.save(run / SAVED)
     for name, neutral in (("with", True), ("without", False)):
         export_student(run, tmp_path / name, Export(neutral=neutral), lambda _: None)
     texts = [a for a, _ in sentences(20, seed=5)]

@@ -1,6 +1,7 @@
 # What this package offers to the others; nothing else of it is imported from outside.
 from . import neutral_space, static_encoder, transformer_encoder, unigram_tokenizer
 from .local_models import FAST, model_folder
+from .neutral_encoder import NeutralEncoder
 from .opening import PACKAGED, RENAMED, choose_encoder, named_encoder, open_encoder
 from .static_encoder import StaticEncoder
 from .token_vectors import TokenTable, aligner, aligner_facts, known_tokens, token_table
@@ -12,6 +13,7 @@ __all__ = [
     "PACKAGED",
     "RENAMED",
     "Layers",
+    "NeutralEncoder",
     "StaticEncoder",
     "TokenTable",
     "WordWeights",

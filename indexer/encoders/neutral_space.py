@@ -22,9 +22,11 @@ from safetensors.numpy import load_file, save_file
 from indexer.schema import Encoder, Kind, Matrix
 from indexer.vectors import unit_rows
 
-__all__ = ["NeutralSpace", "choose_count", "estimate", "parallel_sentences"]
+__all__ = ["SAVED", "NeutralSpace", "choose_count", "estimate", "parallel_sentences"]
 
 SENTENCES = Path(__file__).with_name("parallel_sentences.tsv")
+SAVED = "neutral.safetensors"
+"""The file in a training folder that holds the space its student was trained in."""
 KINDS: tuple[Kind, Kind] = ("query", "passage")
 COUNTS = (0, 5, 10, 15, 20, 25, 30)
 """Numbers of directions that are tried."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import ConfigError
-from indexer.encoders.neutral_space import NeutralSpace
+from indexer.encoders.neutral_space import SAVED, NeutralSpace
 from indexer.encoders.transformer_encoder import is_compact
 from training.models import e5_package
 
@@ -105,7 +105,6 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
         from training.export.transformer_card import account_of, portable
         from training.export.transformer_student import export_compact, student_of
         from training.export.whitening import sampled_texts
-        from training.recipes.outputs import NEUTRAL
 
         model = student_of(run)
         account = account_of(run)
@@ -129,7 +128,7 @@ def _compact(run: Path, kind: Kind, out: Path, name: str, wanted: Export, talk: 
         if wanted.whiten:
             kept += f"; its space is evened out to the power {wanted.whiten} by {len(texts)} training sentences"
         card = _card(run, model, name, wanted, kept)
-        trained_in = run / NEUTRAL
+        trained_in = run / SAVED
         near = export_compact(
             model,
             out,

@@ -4,13 +4,14 @@ from .model_parts import Parts, parts_of, restored
 from .opening import open_model, width_of
 from .static_start import StaticStart, open_start
 from .students import open_student
-from .teachers import encoder_vectors, teach, teacher_vectors
+from .teachers import encoder_vectors, multilingual_teacher, teach, teacher_vectors
 
 __all__ = [
     "Parts",
     "StaticStart",
     "e5_package",
     "encoder_vectors",
+    "multilingual_teacher",
     "open_model",
     "open_start",
     "open_student",

@@ -35,7 +35,7 @@ from torch.nn.functional import normalize
 from configs.errors import ConfigError
 from configs.training import DistillSettings, StudentSettings
 from indexer.encoders.neutral_encoder import NeutralEncoder
-from indexer.encoders.neutral_space import KINDS, NeutralSpace
+from indexer.encoders.neutral_space import KINDS, SAVED, NeutralSpace
 from indexer.schema import Kind, Matrix
 from indexer.vectors import along, principal_axes, unit_rows
 from training.data.batches import Rows, plan, steps_of
@@ -48,7 +48,7 @@ from training.models.students import open_student
 from training.models.teachers import encoder_vectors, multilingual_teacher, teach
 from training.recipes.held_out import Translated, open_held_out, texts_of
 from training.recipes.losses import told_apart
-from training.recipes.outputs import NEUTRAL, Result, facts_of, save_result
+from training.recipes.outputs import Result, facts_of, save_result
 from training.run.device import pick_device, suit_attention
 from training.run.loop import Task, train
 from training.run.progress import QUIET, Talk
@@ -225,7 +225,7 @@ def _of_both_sides(
     space = teacher.space if isinstance(teacher, NeutralEncoder) else None
     if space is not None:
         output.mkdir(parents=True, exist_ok=True)
-        space.save(output / NEUTRAL)
+        space.save(output / SAVED)
     return _Neutral(space, prompts), targets
 
 

@@ -24,9 +24,7 @@ from training.run.loop import Outcome
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["NEUTRAL", "Result", "digest", "facts_of", "save_result", "write_student"]
-
-NEUTRAL = "neutral.safetensors"
+__all__ = ["Result", "digest", "facts_of", "save_result", "write_student"]
 
 FREE = ("cache", "run.device", "run.checkpoint_every", "run.alarm")
 """Settings that may change between a run and its resumption: no weight depends on them."""
