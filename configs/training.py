@@ -213,6 +213,9 @@ class DistillSettings:
     """Of that contrastive loss."""
     near: float = 1.0
     """Cosine of two wanted vectors above which they are no negatives of each other in the contrastive loss; 1: all are."""
+    start_weight: float = 0.0
+    """Share of the student's weights before training in the finished ones, which are the weighted mean of both (Wortsman et
+    al. 2022): it keeps what the student knew before. For a student that was opened (`student.model`)."""
     teacher_precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 is three times faster on a CPU that has AVX512_BF16, and as good (cosine 0.999)."""
     lowercase: bool = False
@@ -234,6 +237,10 @@ class DistillSettings:
             raise ValueError("source_share and unaccented are shares that must leave some of 1")
         if self.teacher_reads == "both" and (self.projection != "none" or not self.unit_teacher):
             raise ValueError("teacher_reads: both knows neither projection nor unit_teacher: false")
+        if not 0 <= self.start_weight < 1 or (self.start_weight and not self.student.model):
+            raise ValueError(
+                "start_weight is a share in [0, 1), and needs a student.model to start from"
+            )
         if not 0 <= self.near <= 1:
             raise ValueError(f"near is a cosine in [0, 1], not {self.near}")
         if self.contrastive_weight < 0 or self.temperature <= 0:

@@ -429,6 +429,21 @@ def test_a_teacher_of_both_sides_brings_translations_together(world: Path, tmp_p
     assert result.score is not None and result.score > 0.8
 
 
+def test_the_start_has_its_share_in_the_finished_weights(trained: Path, tmp_path: Path) -> None:
+    start = StudentSettings(model=str(trained / "model"), max_tokens=16)
+    parts = {}
+    for share in (0.0, 0.75):
+        last = HeldOutSettings(aside=0)  # the last weights are kept
+        wanted = settings(trained.parent, 6, student=start, start_weight=share, held_out=last)
+        distill(wanted, tmp_path / str(share))
+        parts[share] = weights(tmp_path / str(share))
+    before = weights(trained)
+    name = next(name for name in before if name.endswith("word_embeddings.weight"))
+    assert not torch.equal(before[name], parts[0.0][name])
+    wanted_mean = 0.75 * before[name] + 0.25 * parts[0.0][name]
+    torch.testing.assert_close(parts[0.75][name], wanted_mean)
+
+
 def test_the_student_is_compared_in_the_teachers_language_neutral_space() -> None:
     rng = np.random.default_rng(3)
     axes = np.linalg.qr(rng.normal(size=(8, 3)))[0].T.astype(np.float32)
@@ -475,6 +490,7 @@ def test_examples_are_read_as_sources_and_without_accents_in_their_shares(world:
         ({"projection": "none", "unaccented": 0.2}, "sides: target"),
         ({"projection": "none", "sides": "target", "unaccented": 1.0}, "leave some"),
         ({"near": 1.5}, "cosine"),
+        ({"start_weight": 0.5}, "student.model"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(

@@ -150,6 +150,11 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
         return found
 
     run = settings.run
+    before = (
+        {name: value.detach().clone() for name, value in model.named_parameters()}
+        if settings.start_weight
+        else {}
+    )
     steps = steps_of(count, run.batch_size, run.epochs, run.steps)
     order = plan(
         lambda epoch: _examples(train_pairs, settings, epoch),
@@ -162,6 +167,9 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     evaluate = None if held_out is None else lambda: held_out.evaluate(model)
     task = Task(lesson.loss, order, loss, evaluate, facts_of(settings, data))
     outcome = train(task, run, output, talk.tell)
+    with torch.no_grad():
+        for name, value in before.items():
+            model.get_parameter(name).lerp_(value, settings.start_weight)
     metric = "spearman" if settings.held_out.scored else "translation accuracy"
     if by_error:
         metric = "squared error x -100"
