@@ -40,7 +40,7 @@ from .schema import (
     TokenEncoder,
     Where,
 )
-from .threads import cores, faiss, limit
+from .threads import cores, faiss, limit, onnxruntime
 from .vectors import along, principal_axes, translation_accuracy, unit_rows
 from .written_encoder import reopened
 
@@ -90,6 +90,7 @@ __all__ = [
     "encoder_of",
     "faiss",
     "limit",
+    "onnxruntime",
     "open_collection",
     "principal_axes",
     "reopened",

@@ -1,4 +1,4 @@
-"""Cores and threads: the one place that imports FAISS and says how many threads each library takes.
+"""Cores and threads: the one place that imports FAISS and onnxruntime and says how many threads each library takes.
 
 On macOS the wheels of FAISS and of torch each bring an OpenMP runtime. Two of them in one process end it
 (OMP error 15), or crash FAISS's parallel loops even where they are let be. So there, and only there, the
@@ -8,13 +8,14 @@ second runtime is tolerated and FAISS keeps to one thread.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 from typing import Any
 
 from configs.errors import MissingExtra
 
-__all__ = ["cores", "faiss", "limit"]
+__all__ = ["cores", "faiss", "limit", "onnxruntime"]
 
 _limit = 0
 
@@ -62,3 +63,14 @@ def faiss() -> Any:
     elif "OMP_NUM_THREADS" not in os.environ:  # who sets it means it
         module.omp_set_num_threads(cores())
     return module
+
+
+@functools.cache
+def onnxruntime() -> Any:
+    """The module onnxruntime, which sends nothing home.
+
+    Its wheels (1.31) write a device id into the user's cache folder when they are imported, and report to their maker; the
+    variable must stand before that.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return importlib.import_module("onnxruntime")  # it ships no types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -176,3 +177,17 @@ def test_damaged_folders_are_told(folder: Path, tmp_path: Path, harm: object, wo
 def _set(folder: Path, **values: object) -> None:
     config = json.loads((folder / "config.json").read_text("utf-8"))
     (folder / "config.json").write_text(json.dumps(config | values), "utf-8")
+
+
+def test_the_runtime_keeps_no_device_id_and_reports_nothing(tmp_path: Path) -> None:
+    program = (
+        "from indexer.encoders.opening import open_encoder; open_encoder('accurate').encode(['a'])"
+    )
+    place = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    clean = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=clean | place)
+    written = {
+        path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file()
+    }
+    assert written <= {"tandem", ".cache"}
+    assert not [path for path in tmp_path.rglob("*") if "onnx" in path.name.lower()]

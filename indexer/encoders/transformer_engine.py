@@ -10,7 +10,6 @@ Shapes: b texts, l tokens.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BackendError, MissingExtra
 from indexer.schema import Matrix
-from indexer.threads import cores
+from indexer.threads import cores, onnxruntime
 
 if TYPE_CHECKING:
     import torch
@@ -77,21 +76,21 @@ def onnx_engine(body: Layers, graph: Path) -> Engine:
     Texts are computed one by one, on as many threads as there are cores: no text is padded, none depends on its
     neighbours, and no thread waits for another one.
     """
-    onnxruntime: Any = importlib.import_module("onnxruntime")  # it ships no types
-    options = onnxruntime.SessionOptions()
+    runtime = onnxruntime()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_external_initializers(
         list(body.tensors),
-        [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in body.tensors.values()],
+        [runtime.OrtValue.ortvalue_from_numpy(one) for one in body.tensors.values()],
     )
     try:
-        session = onnxruntime.InferenceSession(
+        session = runtime.InferenceSession(
             graph.read_bytes(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime raises its own
         raise BackendError(
-            f"{graph}: onnxruntime {onnxruntime.__version__} cannot use it ({' '.join(str(error).split())[:200]}); "
+            f"{graph}: onnxruntime {runtime.__version__} cannot use it ({' '.join(str(error).split())[:200]}); "
             "upgrade onnxruntime, or export the encoder again"
         ) from error
 

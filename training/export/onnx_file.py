@@ -22,6 +22,7 @@ import numpy as np
 
 from configs.errors import ConfigError, MissingExtra, TandemError
 from indexer.schema import Matrix
+from indexer.threads import onnxruntime
 from training.export.transformer_student import SAMPLE, refuse_other
 
 if TYPE_CHECKING:
@@ -174,9 +175,9 @@ def _vectors(folder: Path, texts: list[str]) -> Matrix:
     """The vectors of `texts` by what was written alone."""
     from tokenizers import Tokenizer
 
-    onnxruntime: Any = importlib.import_module("onnxruntime")  # it ships no types
+    runtime = onnxruntime()
     encodings = Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(texts)
-    session = onnxruntime.InferenceSession(
+    session = runtime.InferenceSession(
         str(folder / "model.onnx"), providers=["CPUExecutionProvider"]
     )
     given = {
