@@ -9,7 +9,7 @@ import numpy as np
 
 from configs.settings import DenseSettings, PassageSettings
 from indexer.build import ChangeReport, build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.token_vectors import aligner, known_tokens
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Keys, Kind, Matrix

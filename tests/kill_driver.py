@@ -37,7 +37,7 @@ import indexer.storage.commit
 import indexer.storage.journal
 from configs.errors import IndexFolderError, TandemError
 from configs.settings import DenseSettings
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.token_vectors import aligner, token_table
 from indexer.schema import Document
 from indexer.storage.manifest import MANIFEST, read_manifest

@@ -17,8 +17,8 @@ from configs.errors import IndexFolderError
 from configs.settings import SearchSettings
 from indexer.build import add_documents, build_index, compact, delete_documents
 from indexer.cli import index as command
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.local_models import FAST
-from indexer.encoders.opening import HashEncoder
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.encoders.token_vectors import TokenTable, aligner, token_table
 from indexer.folder import IndexFolder

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import tandem
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.folder import IndexFolder
 
 ROOT = Path(__file__).resolve().parent.parent

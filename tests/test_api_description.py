@@ -12,7 +12,7 @@ import pytest
 from served import served
 
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 
 pytestmark = [

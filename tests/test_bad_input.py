@@ -10,7 +10,7 @@ import pytest
 from commands import Command, Ended, runner
 
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document
 

@@ -19,7 +19,7 @@ from eval.sentences.bias import (
     read_pool,
 )
 from eval.sentences.sts import Graded
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Kind, Matrix
 from indexer.vectors import unit_rows
 

@@ -36,7 +36,7 @@ from eval.sentences.mining import (
     write_pairs,
 )
 from indexer.build import build_index, delete_documents
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Matrix
 from indexer.vectors import unit_rows

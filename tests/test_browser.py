@@ -23,7 +23,7 @@ from test_report import made
 
 from eval.ranking.report_files import write_report
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 
 KEYS = {"Enter": "Enter", "Down": "ArrowDown", "Up": "ArrowUp", "Escape": "Escape", "Tab": "Tab"}

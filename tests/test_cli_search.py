@@ -16,7 +16,7 @@ import pytest
 from commands import Command, runner
 
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 
 

@@ -18,7 +18,7 @@ from indexer.cluster_build import add_to_cluster, build_in_cluster, delete_from_
 from indexer.cluster_verify import cluster_info, documents_in, verify_cluster
 from indexer.elastic.bulk import entry, write
 from indexer.elastic.connection import connect
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document, Matrix
 from indexer.text.rejects import Reject
 

@@ -14,7 +14,7 @@ from indexer.build import build_index
 from indexer.cluster import ClusterIndex
 from indexer.cluster_build import add_to_cluster, build_in_cluster
 from indexer.elastic.conditions import ordered_terms
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Where
 from indexer.text.conditions import parse_condition

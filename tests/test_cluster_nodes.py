@@ -22,7 +22,7 @@ from indexer.cluster_build import add_to_cluster, build_in_cluster
 from indexer.cluster_verify import cluster_info, verify_cluster
 from indexer.elastic.bulk import entry, write
 from indexer.elastic.connection import connect
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from retriever.retriever import Retriever
 from webui.app import create_app

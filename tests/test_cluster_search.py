@@ -16,7 +16,7 @@ from demo.elasticsearch_node import free_port
 from indexer.build import build_index
 from indexer.cluster import ClusterIndex
 from indexer.cluster_build import add_to_cluster, build_in_cluster
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document, Kind, Matrix, Where
 from indexer.vectors import unit_rows
 from retriever.retriever import Retriever

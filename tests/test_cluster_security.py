@@ -21,7 +21,7 @@ from demo import elasticsearch_node
 from indexer.cluster import ClusterIndex
 from indexer.cluster_build import add_to_cluster, build_in_cluster
 from indexer.elastic.connection import connect
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 
 PASSWORD = "correct-horse-battery"

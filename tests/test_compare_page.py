@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from retriever.retriever import Retriever
 from webui.app import create_app

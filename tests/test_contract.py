@@ -15,7 +15,7 @@ from configs.settings import DenseSettings, ElasticsearchSettings, LexicalSettin
 from indexer.build import build_index, delete_documents
 from indexer.cluster import ClusterIndex
 from indexer.cluster_build import build_in_cluster, delete_from_cluster
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Candidates, Document, Index, Where
 from indexer.search.dense import _near as nearest_lists

@@ -15,7 +15,8 @@ import pytest
 
 from configs.errors import BackendError, ConfigError
 from configs.settings import EncoderSettings
-from indexer.encoders.opening import HashEncoder, named_encoder, open_encoder
+from indexer.encoders.hash_encoder import HashEncoder
+from indexer.encoders.opening import named_encoder, open_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -35,7 +36,7 @@ def test_a_hash_vector_depends_on_its_own_text_only() -> None:
     # worked out once: the same on every machine and in every process
     digest = hashlib.sha256(np.round(together, 5).astype("<f4").tobytes()).hexdigest()
     again = subprocess.run(
-        [sys.executable, "-c", "import hashlib, numpy as np; from indexer.encoders.opening import HashEncoder;"
+        [sys.executable, "-c", "import hashlib, numpy as np; from indexer.encoders.hash_encoder import HashEncoder;"
          "v = HashEncoder(64).encode(['one text', 'another text']);"
          "print(hashlib.sha256(np.round(v, 5).astype('<f4').tobytes()).hexdigest())"],
         capture_output=True, text=True, check=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": "7"},

@@ -15,7 +15,7 @@ from configs.load import load
 from configs.settings import Settings
 from eval.cli import COMMANDS
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from tandem import main
 

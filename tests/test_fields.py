@@ -17,7 +17,7 @@ from commands import Command, runner
 from configs.errors import ConfigError, IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings
 from indexer.build import add_documents, build_index, compact, delete_documents
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import AllOf, AnyOf, Compare, Condition, Contains, Document, Not, Where
 from indexer.storage.columns import values_of

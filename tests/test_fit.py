@@ -13,7 +13,7 @@ from commands import runner
 from configs.errors import ConfigError, DocumentError
 from eval.ranking.fusion_fit import JudgedPool, Part, fit
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from retriever.learned_fusion import FEATURES, learned, named_weights, weights_of
 

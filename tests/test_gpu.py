@@ -10,7 +10,7 @@ import pytest
 
 from configs.errors import ConfigError
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from indexer.search import gpu
 from retriever.doctor import FAISS_PACKAGES

@@ -24,7 +24,8 @@ from test_verify import rewrite, sha256
 from configs.errors import ConfigError, IndexFolderError, TandemError
 from configs.settings import DenseSettings
 from indexer.build import add_documents, build_index, compact, delete_documents
-from indexer.encoders.opening import HashEncoder, open_encoder
+from indexer.encoders.hash_encoder import HashEncoder
+from indexer.encoders.opening import open_encoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document
 from indexer.search.dense import read_ann

@@ -18,7 +18,7 @@ from index_world import build, by_id, contents, documents, problems
 
 from configs.errors import IndexFolderError
 from indexer.build import add_documents, build_index, compact, delete_documents
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 

@@ -14,7 +14,7 @@ from mcp.client.session import ClientSession
 from mcp.client.stdio import stdio_client
 
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from retriever.retriever import Retriever
 from webui.live_index import Live

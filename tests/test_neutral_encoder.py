@@ -11,8 +11,8 @@ from test_neutral_space import PLACES, SIDES, Biased
 
 from configs.errors import IndexFolderError
 from indexer.build import build_index
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.neutral_encoder import NeutralEncoder, neutralised
-from indexer.encoders.opening import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document, Kind, Matrix
 from indexer.storage.manifest import read_manifest

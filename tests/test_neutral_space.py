@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.neutral_space import (
     NeutralSpace,
     choose_count,
     estimate,
     parallel_sentences,
 )
-from indexer.encoders.opening import HashEncoder
 from indexer.schema import Kind, Matrix
 from indexer.vectors import unit_rows
 

@@ -13,7 +13,7 @@ from configs.errors import DocumentError
 from eval.sentences import costra
 from eval.sentences.encoding import encoded
 from eval.sentences.paraphrase import best_threshold, detect, paraphrases, read_labelled
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.vectors import unit_rows
 
 COSINE = np.array([0.9, 0.85, 0.7, 0.6, 0.2])

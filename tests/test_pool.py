@@ -11,7 +11,7 @@ import pytest
 
 from configs.errors import IndexFolderError
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document, Hit
 from indexer.search import pool
 from retriever.retriever import Retriever

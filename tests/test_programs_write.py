@@ -21,7 +21,7 @@ import webui.documents_api
 from configs.errors import ConfigError
 from configs.settings import ServeSettings, Settings, parse
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from indexer.storage import commit
 from retriever.retriever import Retriever

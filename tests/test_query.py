@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from configs.settings import FusionSettings, SearchSettings
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder, open_encoder
+from indexer.encoders.hash_encoder import HashEncoder
+from indexer.encoders.opening import open_encoder
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import (

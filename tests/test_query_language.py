@@ -11,7 +11,8 @@ from commands import runner
 import tandem
 from configs.settings import LexicalSettings, SearchSettings
 from indexer.build import add_documents, build_index, delete_documents
-from indexer.encoders.opening import HashEncoder, open_encoder
+from indexer.encoders.hash_encoder import HashEncoder
+from indexer.encoders.opening import open_encoder
 from indexer.schema import (
     AllOf,
     AnyOf,

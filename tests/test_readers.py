@@ -229,7 +229,7 @@ def test_workers_end_when_their_writer_is_killed(tmp_path: Path) -> None:
 import sys, os, signal, multiprocessing
 import indexer.build as build
 import indexer.prepare as prepare
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 
 def documents():

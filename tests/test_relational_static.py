@@ -16,7 +16,7 @@ from configs.load import load
 from configs.settings import parse
 from configs.training_corpora import CorporaSettings, CorpusSettings
 from configs.training_static import StaticSettings, TokenizerSettings
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.vectors import translation_accuracy
 from training.data.corpora import read_pairs

@@ -23,7 +23,7 @@ from eval.ranking.relevance import (
 )
 from eval.ranking.slices import coverage, reach, slices, unjudged
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from retriever.retriever import Retriever
 

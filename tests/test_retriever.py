@@ -13,7 +13,7 @@ from index_world import folder_of
 from configs.errors import ConfigError, IndexFolderError
 from configs.settings import FusionSettings, PassageSettings, SearchSettings
 from indexer.build import add_documents, build_index, delete_documents
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document, Mode, Where
 from retriever.retriever import Retriever
 

@@ -9,7 +9,7 @@ import pytest
 from commands import runner
 
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document, Hit, Passage
 from retriever.retriever import Retriever
 from retriever.same_documents import merged

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs.errors import IndexFolderError
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document, Where
 from indexer.search.filters import RowFilters
 from indexer.search.lexical import LexicalIndex, LexicalWriter

@@ -12,7 +12,7 @@ from configs.errors import BackendError, ConfigError, DocumentError
 from eval.sentences.curve import command, parse_sizes, sample, train
 from eval.speed import encoding, latency, machine, search_latency, size, timed
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document, Mode
 from retriever.retriever import Retriever
 

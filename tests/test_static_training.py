@@ -15,7 +15,7 @@ import tandem
 from configs.errors import ConfigError, TandemError
 from configs.training_corpora import CorporaSettings, CorpusSettings
 from configs.training_static import StaticSettings, TokenizerSettings
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.vectors import translation_accuracy
 from training.data.token_lists import Ragged, unaccented

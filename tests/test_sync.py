@@ -20,7 +20,7 @@ from reading import write
 import indexer.build
 from configs.errors import DocumentError
 from indexer.build import build_index, delete_documents
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from indexer.storage.manifest import read_manifest
 from indexer.sync import SyncReport, sync_folder

@@ -12,7 +12,7 @@ from configs.settings import FusionSettings, SearchSettings
 from eval.ranking.remembered_pools import RememberedPools
 from eval.ranking.tuning import Candidate, Method, candidates, choose, folds_of, settings_of, tune
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document
 from retriever.retriever import Retriever
 

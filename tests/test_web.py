@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from configs.errors import BackendError, ConfigError, DocumentError, TandemError
 from configs.settings import SearchSettings
 from indexer.build import add_documents, build_index
-from indexer.encoders.opening import HashEncoder
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.schema import Document, Hit, Part, Passage, SignalName
 from retriever.export import exported
 from retriever.retriever import Retriever

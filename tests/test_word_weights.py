@@ -9,7 +9,8 @@ import pytest
 
 from configs.settings import SearchSettings
 from indexer.build import build_index
-from indexer.encoders.opening import HashEncoder, open_encoder
+from indexer.encoders.hash_encoder import HashEncoder
+from indexer.encoders.opening import open_encoder
 from indexer.encoders.word_weights import WordWeights
 from indexer.folder import IndexFolder
 from indexer.schema import Document

@@ -19,8 +19,8 @@ import indexer.storage.commit
 import indexer.storage.journal
 from configs.settings import PassageSettings
 from indexer.build import build_index
+from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.local_models import FAST
-from indexer.encoders.opening import HashEncoder
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.folder import IndexFolder
 from indexer.prepare import Hashed, Task, divided, in_workers
