@@ -497,4 +497,4 @@ def test_settings_that_do_not_go_together_are_refused(
     world: Path, changes: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        settings(world, **changes)
+        settings(world, 6, **changes)

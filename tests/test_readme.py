@@ -82,7 +82,7 @@ def test_the_commands_of_the_readme_run_in_its_order(
 ) -> None:
     run = runner(capsys)
     lines = commands_of(README)
-    assert len(lines) >= 10
+    assert len(lines) >= 8
     for line in lines:
         words = shlex.split(line)
         if words[0] == "serve":
