@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 from commands import Command, runner
-from hypothesis import given
-from hypothesis import strategies as st
 
 from indexer.build import build_index
 from indexer.encoders.hash_encoder import HashEncoder
 from indexer.folder import IndexFolder
 from indexer.schema import Document
-from indexer.search.corrections import edits
+from indexer.search.corrections import corrected
 from retriever.retriever import Retriever
 from retriever.search_index import open_index
 
@@ -91,20 +89,35 @@ def test_the_answer_says_so(path: Path, capsys: pytest.CaptureFixture[str], tmp_
     assert json.loads(lines[0])["query"] == "buterfly"
 
 
+class Held:
+    """A vocabulary of words as written, each with the passages that hold it."""
+
+    def __init__(self, **words: int) -> None:
+        self.words = words
+
+    def frequency(self, stream: str, term: str) -> int:
+        return self.words.get(term, 0) if stream == "words" else 0
+
+    def beginning(self, prefix: str) -> list[tuple[str, int]]:
+        found = [pair for pair in self.words.items() if pair[0].startswith(prefix)]
+        return sorted(found, key=lambda pair: -pair[1])
+
+
 @pytest.mark.parametrize(
-    ("one", "other", "count"),
-    [("abc", "abc", 0), ("abc", "ab", 1), ("abc", "acb", 1), ("abc", "xbc", 1), ("abc", "cab", 2), ("", "ab", 2), ("abcd", "badc", 2)],
-)  # fmt: skip
-def test_edits_by_hand(one: str, other: str, count: int) -> None:
-    assert edits(one, other, 3) == count
-
-
-@given(st.text("abc", max_size=7), st.text("abc", max_size=7), st.integers(0, 3))
-def test_edits_are_the_same_both_ways_and_end_early(one: str, other: str, most: int) -> None:
-    whole = edits(one, other, 99)
-    assert whole == edits(other, one, 99)
-    assert (edits(one, other, most) <= most) == (whole <= most)
-    assert (whole == 0) == (one == other)
+    ("typed", "meant"),
+    [
+        ("buterfly", "butterfly"),  # a letter left out
+        ("buttrefly", "butterfly"),  # two swapped, which is one edit
+        ("bvtterfly", "butterfly"),  # the second letter is wrong
+        ("butterflies", "butterflies"),  # held as it is
+        ("bxtterflxyz", "bxtterflxyz"),  # three edits away
+        ("marcen", "marchen"),  # one edit from two words: the one that more passages hold
+        ("mxrcen", "mxrcen"),  # two edits, and too short for two
+    ],
+)
+def test_the_nearest_word_that_is_held(typed: str, meant: str) -> None:
+    held = Held(butterfly=3, butterflies=1, buttercup=9, marcel=2, marchen=5)
+    assert corrected(typed, ["xx"], held) == meant
 
 
 def test_a_word_of_the_language_that_no_text_has_is_no_mistake(tmp_path: Path) -> None:

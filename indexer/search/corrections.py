@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
 from indexer.text.analysis import unspaced, word_matches, word_terms
 from indexer.text.lemmas import is_known
 
-__all__ = ["Vocabulary", "corrected", "edits"]
+__all__ = ["Vocabulary", "corrected"]
 
 _SHORTEST = 6  # letters of a word that may be one edit away from what was meant
 _TWICE = 9  # letters of one that may be two away
@@ -62,33 +65,22 @@ def _unknown(word: str, langs: Sequence[str], frequency: Callable[[str, str], in
 
 
 def _nearest(word: str, vocabulary: Vocabulary) -> str | None:
-    """The word of the fewest edits, and of those the one in most passages."""
+    """The word of the fewest edits, and of those the one in most passages.
+
+    An edit adds, takes out or changes a letter, or swaps it with the next (optimal string alignment).
+    """
     most = 2 if len(word) >= _TWICE else 1
+    shortest, longest = len(word) - most, len(word) + most
     for prefix in (word[:2], word[:1]):
-        near: tuple[int, int, str] | None = None
-        for term, held in vocabulary.beginning(prefix):
-            if abs(len(term) - len(word)) <= most and term.isalpha():
-                count = edits(word, term, most)
-                if count <= most and (near is None or (count, -held, term) < near):
-                    near = count, -held, term
-        if near is not None:
-            return near[2]
+        held = {
+            term: passages
+            for term, passages in vocabulary.beginning(prefix)
+            if shortest <= len(term) <= longest
+        }
+        found = process.extract(
+            word, held.keys(), scorer=OSA.distance, score_cutoff=most, limit=len(held)
+        )
+        near = [(count, -held[term], term) for term, count, _ in found if term.isalpha()]
+        if near:
+            return min(near)[2]
     return None
-
-
-def edits(one: str, other: str, most: int) -> int:
-    """Letters to add, take out, change or swap with the next to make one of the other; any number above `most`
-    stands for more."""
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        last, row = row, [i]
-        for j, b in enumerate(other, 1):
-            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and b == one[i - 2]:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        if min(row) > most:
-            return most + 1
-        before = last
-    return row[-1]
