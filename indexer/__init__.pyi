@@ -41,7 +41,7 @@ from .schema import (
     Where,
 )
 from .threads import cores, faiss, limit, onnxruntime
-from .vectors import along, principal_axes, translation_accuracy, unit_rows
+from .vectors import along, principal_axes, product, translation_accuracy, unit_rows
 from .written_encoder import reopened
 
 __all__ = [
@@ -93,6 +93,7 @@ __all__ = [
     "onnxruntime",
     "open_collection",
     "principal_axes",
+    "product",
     "reopened",
     "tensors",
     "translation_accuracy",

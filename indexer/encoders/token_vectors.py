@@ -21,7 +21,7 @@ from indexer.encoders.local_models import FAST
 from indexer.encoders.neutral_space import parallel_sentences
 from indexer.encoders.static_encoder import StaticEncoder, unpacked
 from indexer.schema import Encoder, Matrix
-from indexer.vectors import principal_axes, unit_rows
+from indexer.vectors import principal_axes, product, unit_rows
 
 __all__ = [
     "ALIGNER",
@@ -37,7 +37,7 @@ ALIGNER = FAST
 """The folder of the static student that aligns the words of every index, whatever encoder made its vectors."""
 
 DIRECTIONS = 10  # language directions that are taken out: see docs/alignment.md
-_BLOCK = 1024  # rows unpacked at a time: 1 MB of float32, which stays in a core's second cache
+_BLOCK = 512  # rows unpacked at a time: half a MB of float32, which stays in a core's second cache
 _UNPACKED = 16_384  # rows of the whole table unpacked at a time
 
 
@@ -103,7 +103,7 @@ class TokenTable:
                 block[:, half:] = np.right_shift(rows, 4, out=rows)
             else:
                 block[:] = rows
-            np.matmul(block, factors, out=out[at : at + len(rows)])
+            product(block, factors, out[at : at + len(rows)])
         if packed:
             out -= 8 * vectors.sum(axis=1)
         out *= self._inverse[tokens][:, None]

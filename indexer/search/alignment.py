@@ -30,7 +30,7 @@ from indexer.encoders.token_vectors import TokenTable
 from indexer.schema import Answer, Keys, Matrix, Query, Scores
 from indexer.storage.passage_tokens import TokenSets
 from indexer.text.analysis import unspaced, word_matches
-from indexer.vectors import unit_rows
+from indexer.vectors import product, unit_rows
 
 __all__ = ["SAMPLE", "Alignment", "Units", "answers", "units"]
 
@@ -190,7 +190,7 @@ class Alignment:
     def _soft_idf(self, words: Units) -> NDArray[np.float32]:
         """log((passages + 1) / (df + 1/2)), where a passage of the sample adds its nearest cosine ** 4 to df."""
         sample = self._sampled()
-        near = words.joined(sample.places.nearest(sample.rows @ words.vectors.T))
+        near = words.joined(sample.places.nearest(product(sample.rows, words.vectors.T)))
         df = (np.maximum(near, 0) ** POWER).sum(axis=0)
         return np.asarray(np.maximum(np.log((len(near) + 1) / (df + 0.5)), 0), np.float32)
 
