@@ -16,12 +16,17 @@ from benchmarks.collection import data_folder
 from benchmarks.papers_czech import Czech
 from benchmarks.papers_multilingual import Multilingual
 from benchmarks.papers_running import SCALES
+from benchmarks.papers_sizes import Sizes
 from configs.errors import TandemError
 
 __all__ = ["PAPERS", "main"]
 
 RESULTS = Path(__file__).parent / "results"
-PAPERS: dict[str, type[Czech] | type[Multilingual]] = {"czech": Czech, "multilingual": Multilingual}
+PAPERS: dict[str, type[Czech] | type[Multilingual] | type[Sizes]] = {
+    "czech": Czech,
+    "multilingual": Multilingual,
+    "sizes": Sizes,
+}
 
 
 @click.command(epilog="Example: python -m benchmarks.papers czech --only RetroMAE --only distilled")
@@ -52,7 +57,8 @@ PAPERS: dict[str, type[Czech] | type[Multilingual]] = {"czech": Czech, "multilin
 def main(
     name: str, only: tuple[str, ...], scale: str, work: Path, data: Path | None, show: bool
 ) -> None:
-    """The table of a paper, made here: `czech` is Bednář et al. 2023, `multilingual` Reimers and Gurevych 2020."""
+    """The table of a paper, made here: `czech` is Bednář et al. 2023, `multilingual` Reimers and Gurevych 2020,
+    `sizes` Small beside Base."""
     file = RESULTS / "papers.json"
     kept = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     paper = PAPERS[name]

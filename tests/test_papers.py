@@ -94,5 +94,5 @@ def test_the_multilingual_table_ends_with_the_papers_figures() -> None:
 
 def test_every_paper_has_rows_and_a_table_of_nothing() -> None:
     for paper in papers.PAPERS.values():
-        assert {"fast", "accurate"} <= set(paper.rows)
+        assert len(set(paper.rows)) == len(paper.rows) > 2
         assert paper.table({})
