@@ -264,6 +264,10 @@ class ContrastiveSettings:
     teacher: str = ""
     """The model whose ranking of a batch is copied (rankcse), or that gives the source side's vectors,
     so that the student reads the target side alone (infonce, mnr; BanglaEmbed)."""
+    second_teacher: str = ""
+    """Another model whose similarities are mixed with those of `teacher` before they are ranked (rankcse)."""
+    teacher_share: float = 0.5
+    """Share of `teacher` in that mixture."""
     projection: Literal["none", "pca"] = "none"
     """Where a teacher of the source side is wider than the student: `pca` cuts its space."""
     ranking: Literal["listnet", "listmle"] = "listnet"
@@ -288,6 +292,10 @@ class ContrastiveSettings:
     def __post_init__(self) -> None:
         if self.temperature <= 0 or self.ranking_temperature <= 0:
             raise ValueError("temperatures must be above 0")
+        if not 0 < self.teacher_share < 1:
+            raise ValueError(f"teacher_share is a share in (0, 1), not {self.teacher_share}")
+        if self.second_teacher and not self.teacher:
+            raise ValueError("second_teacher is mixed with a teacher, and none is named")
         if not 0 < self.masked_share < 1 or self.masked_weight < 0:
             raise ValueError("masked_share is a share above 0, and masked_weight 0 or more")
 

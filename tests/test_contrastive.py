@@ -6,6 +6,7 @@ import dataclasses
 from math import exp, log
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from training_world import sentences, tiny, topic_texts, write_alike, write_pairs
@@ -13,12 +14,15 @@ from training_world import sentences, tiny, topic_texts, write_alike, write_pair
 from configs.errors import ConfigError, DocumentError
 from configs.training import ContrastiveSettings, HeldOutSettings, RunSettings, TextSettings
 from configs.training_corpora import CorporaSettings, CorpusSettings
+from indexer.vectors import unit_rows
 from training.data.plain_texts import read_scored, read_texts
 from training.models.sentence_vectors import sentence_vectors
 from training.models.students import open_student
+from training.recipes import contrastive as recipe
 from training.recipes.contrastive import Objective, contrastive
 from training.recipes.infocse import Restorer
 from training.run.device import pick_device, pick_precision
+from training.run.progress import QUIET
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +125,25 @@ def test_rankcse_learns_from_its_teacher_what_belongs_together(
     assert result.before is not None and result.score is not None
     assert abs(result.before) < 0.2
     assert result.score > 0.5
+
+
+def test_two_teachers_are_mixed_by_their_similarities(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    of = {name: unit_rows(rng.normal(size=(6, dim))) for name, dim in (("one", 5), ("two", 9))}
+    monkeypatch.setattr(recipe, "teach", lambda texts, name, *_: of[name][: len(texts)])
+    settings = dataclasses.replace(
+        of_texts(world, "topic", 2, 1e-3), teacher="one", second_teacher="two", teacher_share=0.3
+    )
+    mixed = recipe._teachers_vectors(["a"] * 6, settings, tmp_path, torch.device("cpu"), QUIET)
+    wanted = 0.3 * of["one"] @ of["one"].T + 0.7 * of["two"] @ of["two"].T
+    np.testing.assert_allclose(mixed @ mixed.T, wanted, atol=1e-6)
+    alone = dataclasses.replace(settings, second_teacher="")
+    one = recipe._teachers_vectors(["a"] * 6, alone, tmp_path, torch.device("cpu"), QUIET)
+    np.testing.assert_array_equal(one, of["one"])
+    with pytest.raises(ValueError, match="none is named"):
+        dataclasses.replace(settings, teacher="")
 
 
 @pytest.mark.parametrize("objective", ["infonce", "mnr"])

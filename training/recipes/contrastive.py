@@ -79,8 +79,7 @@ def contrastive(
         texts = _sentences(settings.texts, pairs)
         ranks = None
         if objective == "rankcse":
-            cache = settings.cache or output / "teacher"
-            ranks = torch.from_numpy(teach(texts, settings.teacher, cache, device, talk))
+            ranks = torch.from_numpy(_teachers_vectors(texts, settings, output, device, talk))
         parts = _Parts(model, objective, settings).to(device)
         trained, data = parts, texts
         loss, draw = _two_masks(parts, texts, ranks, settings), shuffled(len(texts), run.seed)
@@ -110,6 +109,27 @@ def contrastive(
     outcome = train(Task(trained, order, loss, evaluate, facts), run, output, talk.tell)
     metric = "spearman" if settings.held_out.scored else "translation accuracy"
     return save_result(output, objective, model, settings, outcome, metric, len(texts))
+
+
+def _teachers_vectors(
+    texts: list[str],
+    settings: ContrastiveSettings,
+    output: Path,
+    device: torch.device,
+    talk: Talk,
+) -> Matrix:
+    """(n, dim) unit rows whose cosines are the teacher's, or a mixture of both teachers'.
+
+    With unit vectors a and b of the teachers and a share w, those of [sqrt(w) a, sqrt(1 - w) b] are
+    w cos(a, a') + (1 - w) cos(b, b'), the combination of RankCSE, section 4.2.
+    """
+    cache = settings.cache or output / "teacher"
+    first = teach(texts, settings.teacher, cache, device, talk)
+    if not settings.second_teacher:
+        return first
+    second = teach(texts, settings.second_teacher, cache, device, talk)
+    share = settings.teacher_share
+    return np.concatenate([share**0.5 * first, (1 - share) ** 0.5 * second], axis=1)
 
 
 class _Parts(nn.Module):

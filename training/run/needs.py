@@ -15,6 +15,7 @@ MODELS = (
     "model",
     "body",
     "teacher",
+    "second_teacher",
 )  # settings that name a model, by folder or by a name that a hub knows
 FILES = ("path", "tokenizer", "train", "held_out", "scored")  # and those that name files
 BUILT_IN = ("", "default", "fast", "accurate")
