@@ -46,6 +46,7 @@ CZECH = (
     Row("RetroMAE", "retromae"),
     Row("SimCSE after RetroMAE", "simcse", "RetroMAE"),
     Row("InfoCSE after RetroMAE", "infocse", "RetroMAE"),
+    Row("TSDAE after RetroMAE", "tsdae", "RetroMAE"),
     Row("distilled", "distill", "RetroMAE"),
     Row("SimCSE after distillation", "simcse", "distilled"),
     Row("RankCSE (ListNet)", "rankcse", "RetroMAE", {"ranking": "listnet"}, "distilled"),

@@ -249,11 +249,11 @@ class DistillSettings:
 
 @dataclass(frozen=True, slots=True)
 class ContrastiveSettings:
-    """`tandem train simcse|infocse|rankcse|infonce|mnr`: likeness learned from what is alike."""
+    """`tandem train simcse|infocse|rankcse|tsdae|infonce|mnr`: likeness learned without scores."""
 
     student: StudentSettings = field(default_factory=StudentSettings)
     texts: tuple[TextSettings, ...] = ()
-    """Sentences, for simcse, infocse and rankcse."""
+    """Sentences, for simcse, infocse, rankcse and tsdae."""
     corpora: CorporaSettings = field(default_factory=CorporaSettings)
     """Pairs that mean the same, for infonce and mnr; for the others every side is a sentence."""
     held_out: HeldOutSettings = field(default_factory=HeldOutSettings)
@@ -285,6 +285,8 @@ class ContrastiveSettings:
     """Of a sentence's tokens that are hidden and restored (infocse)."""
     masked_weight: float = 1e-5
     """Of restoring them, beside the contrastive loss's 1 (infocse)."""
+    deleted_share: float = 0.6
+    """Of a sentence's words that are taken out before it is read (tsdae); 0.6 is the paper's."""
     cache: str = ""
     """Folder of the teacher's vectors; empty: inside the output folder."""
     run: RunSettings = field(default_factory=RunSettings)
@@ -292,6 +294,8 @@ class ContrastiveSettings:
     def __post_init__(self) -> None:
         if self.temperature <= 0 or self.ranking_temperature <= 0:
             raise ValueError("temperatures must be above 0")
+        if not 0 < self.deleted_share < 1:
+            raise ValueError(f"deleted_share is a share in (0, 1), not {self.deleted_share}")
         if not 0 < self.teacher_share < 1:
             raise ValueError(f"teacher_share is a share in (0, 1), not {self.teacher_share}")
         if self.second_teacher and not self.teacher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from math import exp, log
 from pathlib import Path
 
@@ -12,7 +13,13 @@ import torch
 from training_world import sentences, tiny, topic_texts, write_alike, write_pairs
 
 from configs.errors import ConfigError, DocumentError
-from configs.training import ContrastiveSettings, HeldOutSettings, RunSettings, TextSettings
+from configs.training import (
+    ContrastiveSettings,
+    HeldOutSettings,
+    RunSettings,
+    StudentSettings,
+    TextSettings,
+)
 from configs.training_corpora import CorporaSettings, CorpusSettings
 from indexer.vectors import unit_rows
 from training.data.plain_texts import read_scored, read_texts
@@ -21,6 +28,7 @@ from training.models.students import open_student
 from training.recipes import contrastive as recipe
 from training.recipes.contrastive import Objective, contrastive
 from training.recipes.infocse import Restorer
+from training.recipes.tsdae import without_words
 from training.run.device import pick_device, pick_precision
 from training.run.progress import QUIET
 
@@ -125,6 +133,31 @@ def test_rankcse_learns_from_its_teacher_what_belongs_together(
     assert result.before is not None and result.score is not None
     assert abs(result.before) < 0.2
     assert result.score > 0.5
+
+
+def test_tsdae_restores_sentences_from_vectors_and_goes_on_after_a_stop(
+    world: Path, tmp_path: Path
+) -> None:
+    open_student(tiny(world), "cpu", 1).save_pretrained(str(tmp_path / "start"))
+    start = StudentSettings(model=str(tmp_path / "start"), max_tokens=16)
+    base = dataclasses.replace(of_texts(world, "topic", 40, 3e-3), student=start)
+    result = contrastive("tsdae", base, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < 3.5  # nats a token, the mean of all steps; before the first one log(105) = 4.7
+    assert Path(result.model, "modules.json").is_file()
+    assert contrastive("tsdae", base, tmp_path / "run").steps == 40
+    with pytest.raises(ConfigError, match=r"student\.model"):
+        contrastive("tsdae", of_texts(world, "topic", 2, 1e-3), tmp_path / "new")
+
+
+def test_words_are_left_out_in_their_share_and_one_stays() -> None:
+    generator = torch.Generator().manual_seed(1)
+    text = " ".join(f"w{i}" for i in range(2000))
+    kept = without_words(text, 0.6, generator).split()
+    assert 0.36 < len(kept) / 2000 < 0.44
+    assert kept == sorted(kept, key=lambda word: int(word[1:]))
+    assert without_words("alone", 0.99, generator) == "alone"
 
 
 def test_two_teachers_are_mixed_by_their_similarities(

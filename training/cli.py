@@ -19,6 +19,7 @@ COMMANDS = {
         "SimCSE, and masked tokens restored from the sentence vector.",
     ),
     "rankcse": ("training.cli_recipes", "SimCSE, and a teacher's ranking of each batch."),
+    "tsdae": ("training.cli_recipes", "Restore a sentence from the vector of some of its words."),
     "infonce": (
         "training.cli_recipes",
         "Tell each pair's second text from all others, by temperature.",

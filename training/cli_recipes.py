@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from training.run.loop import Progress
     from training.run.progress import Talk
 
-__all__ = ["distill", "infocse", "infonce", "mnr", "rankcse", "relevance", "retromae", "simcse"]
+__all__ = [
+    "distill",
+    "infocse",
+    "infonce",
+    "mnr",
+    "rankcse",
+    "relevance",
+    "retromae",
+    "simcse",
+    "tsdae",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +112,16 @@ def infocse(config: str | None, changes: tuple[str, ...], **rest: Any) -> None:
 @recipe_options
 def rankcse(config: str | None, changes: tuple[str, ...], **rest: Any) -> None:
     _contrastive("rankcse", config, changes, **rest)
+
+
+@click.command(
+    epilog="Example: tandem train tsdae --config small-czech-tsdae -o runs/tsdae",
+    help="Restore a sentence from the vector of some of its words (Wang, Reimers and Gurevych 2021). "
+    f"{RESUME}",
+)
+@recipe_options
+def tsdae(config: str | None, changes: tuple[str, ...], **rest: Any) -> None:
+    _contrastive("tsdae", config, changes, **rest)
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""Contrastive recipes: what is alike comes near, the rest of the batch goes away.
+"""Recipes that learn from sentences or pairs without scores: what is alike comes near, the rest of the batch goes away.
 
 - SimCSE (Gao et al. 2021, EMNLP): a sentence under two dropout masks is a pair,
 
@@ -8,6 +8,8 @@
   (`ranking_consistency`) and the same as a teacher's (`listnet` or `listmle`).
 - InfoCSE (Wu et al. 2022): that of SimCSE, and masked tokens are restored from the sentence vector
   (`training.recipes.infocse`).
+- TSDAE (Wang, Reimers and Gurevych 2021): no contrast; the sentence is restored from the vector of some of its words
+  (`training.recipes.tsdae`).
 - InfoNCE (van den Oord et al. 2018) and multiple negatives ranking (Henderson et al. 2017): the same
   formula with pairs (s_i, t_i) of two texts. They are one loss by two names: `mnr` has the latter's
   fixed temperature (cosine times 20). With a teacher T the source side is T(s_i), which stays as it
@@ -42,6 +44,7 @@ from training.recipes.held_out import Translated, open_held_out, texts_of
 from training.recipes.infocse import Restorer
 from training.recipes.losses import listmle, listnet, ranking_consistency, similarities
 from training.recipes.outputs import Result, facts_of, save_result
+from training.recipes.tsdae import Denoiser
 from training.run.device import pick_device
 from training.run.loop import Task, train
 from training.run.progress import QUIET, Talk
@@ -51,8 +54,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Objective", "contrastive", "softmax_loss"]
 
-Objective = Literal["simcse", "infocse", "rankcse", "infonce", "mnr"]
-PLAIN: tuple[Objective, ...] = ("simcse", "infocse", "rankcse")  # read sentences, not pairs
+Objective = Literal["simcse", "infocse", "rankcse", "tsdae", "infonce", "mnr"]
+PLAIN: tuple[Objective, ...] = (
+    "simcse",
+    "infocse",
+    "rankcse",
+    "tsdae",
+)  # read sentences, not pairs
 Loss = Callable[[Rows], Tensor]
 
 
@@ -150,26 +158,29 @@ class _Parts(nn.Module):
             )
             name = settings.student.model or settings.student.tokenizer
             self.restorer = Restorer(student, name) if objective == "infocse" else None
+            self.denoiser = Denoiser(student, name) if objective == "tsdae" else None
 
 
 def _two_masks(
     parts: _Parts, texts: list[str], ranks: Tensor | None, settings: ContrastiveSettings
 ) -> Loss:
-    """SimCSE; RankCSE where `ranks`, the teacher's vectors (texts, dim), are given; InfoCSE with a restorer."""
+    """SimCSE; RankCSE where `ranks`, the teacher's vectors (texts, dim), are given; InfoCSE with a restorer; TSDAE with a
+    denoiser."""
     nearest = softmax_loss(parts.student, settings.temperature, both_ways=False)
 
     def loss(rows: Rows) -> Tensor:
         batch = [texts[i] for i in rows]
+        if parts.denoiser is not None:
+            found: Tensor = parts.denoiser(batch, settings.deleted_share, _generator())
+            return found
         # one forward pass of 2n texts: each half has masks of its own
         vectors = sentence_vectors(parts.student, batch * 2)
         first, second = parts.head(vectors).chunk(2)
         with full_precision(first.device):
             total = nearest([first, second])
             if parts.restorer is not None:
-                # the loop has seeded torch for this step; the masks follow from it
-                generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
                 restored: Tensor = parts.restorer(
-                    batch, vectors[: len(batch)], settings.masked_share, generator
+                    batch, vectors[: len(batch)], settings.masked_share, _generator()
                 )
                 return total + settings.masked_weight * restored
             if ranks is None:
@@ -182,6 +193,11 @@ def _two_masks(
             )
 
     return loss
+
+
+def _generator() -> torch.Generator:
+    """For masks. The loop has seeded torch for this step; what is drawn follows from it."""
+    return torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
 
 
 def _ranking(student: Tensor, teacher: Tensor, settings: ContrastiveSettings) -> Tensor:
