@@ -139,15 +139,34 @@ rare words of a document: demo, headlines); demo, CACM, ADI, headlines and MGSM 
 """
 
 
+_PLACE = {name: column for column, name in enumerate(FEATURES)}
+
+
+def _logistic(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-odds)))
+
+
+def _elsewhere(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The features of the same passages, were they in a language that the query is not in."""
+    moved = found.copy()
+    moved[:, _PLACE["same"]] = moved[:, _PLACE["same_cosine"]] = 0.0
+    moved[:, _PLACE["aligned_across"]] = moved[:, _PLACE["aligned"]]
+    return moved
+
+
 def learned(found: NDArray[np.float64], weights: Weights) -> Probability:
     """The probability of each row of `features`, and what each signal gave of it, by its part of the evidence.
 
-    The passage answers as the evidence of all signals says, or because it holds all words of the query.
+    The passage answers as the evidence of all signals says, or because it holds all words of the query. Cosines within a
+    language are discounted, since they are higher there whatever the texts say; not those of a passage with all words,
+    which must not stand below one in another language that is farther in every signal.
     """
     given = found * np.asarray(weights.of)  # (n, features)
-    score = 1.0 / (1.0 + np.exp(-(weights.intercept + given.sum(axis=1))))
-    held = _ALL_WORDS * found[:, list(FEATURES).index("words_fourth")]
-    more = (1.0 - score) * held
+    score = _logistic(weights.intercept + given.sum(axis=1))
+    held = found[:, _PLACE["words_fourth"]]
+    undiscounted = _logistic(weights.intercept + _elsewhere(found) @ np.asarray(weights.of))
+    raised = score + held * np.maximum(undiscounted - score, 0.0)
+    more = raised - score + (1.0 - raised) * _ALL_WORDS * held
     evidence: dict[SignalName, Scores] = {}
     for column, signal in enumerate(FEATURES.values()):
         if signal is not None:

@@ -144,7 +144,9 @@ def test_tsdae_restores_sentences_from_vectors_and_goes_on_after_a_stop(
     result = contrastive("tsdae", base, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
-    assert losses[-1] < 3.5  # nats a token, the mean of all steps; before the first one log(105) = 4.7
+    assert (
+        losses[-1] < 3.5
+    )  # nats a token, the mean of all steps; before the first one log(105) = 4.7
     assert Path(result.model, "modules.json").is_file()
     assert contrastive("tsdae", base, tmp_path / "run").steps == 40
     with pytest.raises(ConfigError, match=r"student\.model"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,7 @@ def test_what_ships_is_the_model_of_the_package_trained_further() -> None:
     # tokens that no training text has are as they were
     stored = encoder._stored  # type: ignore[attr-defined]
     ids = np.arange(0, len(stored.rows), 10)
-    table = model[0].auto_model.get_input_embeddings().weight.detach().numpy()[ids]
+    body: Any = model[0].auto_model
+    table = body.get_input_embeddings().weight.detach().numpy()[ids]
     apart = np.abs(stored.embeddings(ids) - table).max(axis=1)
     assert 0.6 < (apart < 1e-3).mean() < 0.85

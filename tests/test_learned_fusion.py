@@ -81,3 +81,20 @@ def test_a_passage_with_every_word_of_the_query_is_probable_whatever_else(encode
     rows = features(dense, lexical, (0.0, 30.0), np.array([False, True, True]))
     score = learned(rows, WEIGHTS[encoder]).score
     assert score[1] > 0.6 > score[2]
+
+
+@pytest.mark.parametrize("encoder", WEIGHTS)
+@given(st.floats(0.2, 0.9), st.floats(0.0, 0.3), st.floats(0.3, 1.0))
+def test_a_passage_with_all_words_is_not_below_a_farther_one_elsewhere(
+    encoder: str, cosine: float, nearer: float, aligned: float
+) -> None:
+    """As for a query of one word: what holds it, in its language, and is nearer in every signal, comes first."""
+    found = features(
+        np.array([cosine + nearer, cosine]),
+        np.array([9.0, 0.0]),
+        (0.0, 9.0),
+        np.array([True, False]),
+        np.array([1.0, aligned]),
+    )
+    here, elsewhere = learned(found, WEIGHTS[encoder]).score
+    assert here >= elsewhere
