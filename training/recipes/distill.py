@@ -110,45 +110,7 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
         )
     talk.say(f"{len(train_pairs)} pairs in {len(train_pairs.languages)} languages to train on")
     count = len(train_pairs)
-
-    def text(example: int) -> str:
-        way, row = divmod(int(example), count)
-        if way == SOURCE:
-            return train_pairs.sources[row]
-        target = train_pairs.targets[row]
-        return unaccented(target) if way == UNACCENTED else target
-
-    def loss(rows: Rows) -> torch.Tensor:
-        pairs = rows % count
-        sides = [[text(example) for example in rows]]
-        if settings.sides == "both":
-            sides.append([train_pairs.sources[i] for i in pairs])
-        wanted = torch.from_numpy(lesson.targets[row_of[pairs]]).to(device)
-        if neutral is None:
-            vectors = [sentence_vectors(model, side) for side in sides]
-        else:
-            kinds = _kinds(rows, len(sides))
-            sides = [neutral.prompted(side, kind) for side, kind in zip(sides, kinds, strict=True)]
-            vectors = [sentence_vectors(model, side) for side in sides]
-        with full_precision(device):
-            if neutral is not None:
-                vectors = [
-                    neutral.project(side, kind) for side, kind in zip(vectors, kinds, strict=True)
-                ]
-            found: torch.Tensor = lesson.loss.compute_loss_from_embeddings(
-                vectors, [wanted] * len(sides)
-            )
-            if settings.contrastive_weight:
-                same = torch.from_numpy(source_of[pairs]).to(device)
-                told = [
-                    told_apart(side, wanted, same, settings.temperature, settings.near)
-                    for side in vectors
-                ]
-                found = wanted.shape[1] * found + settings.contrastive_weight * sum(told) / len(
-                    told
-                )
-        return found
-
+    loss = _Loss(model, train_pairs, settings, lesson, row_of, source_of, neutral)
     run = settings.run
     before = (
         {name: value.detach().clone() for name, value in model.named_parameters()}
@@ -174,6 +136,59 @@ def distill(settings: DistillSettings, output: Path, talk: Talk = QUIET) -> Resu
     if by_error:
         metric = "squared error x -100"
     return save_result(output, "distill", model, settings, outcome, metric, len(train_pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """The loss of a batch of examples: pairs' rows, with SOURCE or UNACCENTED times their count for how one is read."""
+
+    model: SentenceTransformer
+    pairs: Pairs
+    settings: DistillSettings
+    lesson: _Lesson
+    wanted_of: NDArray[np.int64]
+    """(pairs,) rows of the lesson's targets."""
+    source_of: NDArray[np.int64]
+    """(pairs,) the number of each pair's source text: pairs of one number are no negatives of each other."""
+    neutral: _Neutral | None
+    """With teacher_reads: both, how the student is compared."""
+
+    def __call__(self, rows: Rows) -> torch.Tensor:
+        pairs = rows % len(self.pairs)
+        sides = [[self._text(example) for example in rows]]
+        if self.settings.sides == "both":
+            sides.append([self.pairs.sources[i] for i in pairs])
+        device = self.model.device
+        wanted = torch.from_numpy(self.lesson.targets[self.wanted_of[pairs]]).to(device)
+        neutral = self.neutral
+        kinds = _kinds(rows, len(sides))
+        if neutral is not None:
+            sides = [neutral.prompted(side, kind) for side, kind in zip(sides, kinds, strict=True)]
+        vectors = [sentence_vectors(self.model, side) for side in sides]
+        with full_precision(device):
+            if neutral is not None:
+                vectors = [
+                    neutral.project(side, kind) for side, kind in zip(vectors, kinds, strict=True)
+                ]
+            found: torch.Tensor = self.lesson.loss.compute_loss_from_embeddings(
+                vectors, [wanted] * len(sides)
+            )
+            weight = self.settings.contrastive_weight
+            if weight:
+                same = torch.from_numpy(self.source_of[pairs]).to(device)
+                told = [
+                    told_apart(side, wanted, same, self.settings.temperature, self.settings.near)
+                    for side in vectors
+                ]
+                found = wanted.shape[1] * found + weight * sum(told) / len(told)
+        return found
+
+    def _text(self, example: int) -> str:
+        way, row = divmod(int(example), len(self.pairs))
+        if way == SOURCE:
+            return self.pairs.sources[row]
+        target = self.pairs.targets[row]
+        return unaccented(target) if way == UNACCENTED else target
 
 
 @dataclass(frozen=True, slots=True)
