@@ -127,6 +127,28 @@ def test_the_same_seed_gives_the_same_table_also_after_a_kill(
     assert (tmp_path / "seeded/student.safetensors").read_bytes() != tables[0]
 
 
+def test_a_gpu_trains_nearly_the_same_table(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    folder, settings = task
+    tables = []
+    for device in ("cpu", "cuda"):
+        wanted = dataclasses.replace(settings, epochs=2, device=device)
+        train_static(wanted, tmp_path / device, cache=folder / "cache")
+        tables.append(read_tensors(tmp_path / device / "student.safetensors")["table"])
+    np.testing.assert_allclose(tables[0], tables[1], atol=0.02)
+
+
+def test_a_device_that_is_not_there_is_refused(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    folder, settings = task
+    with pytest.raises(ConfigError, match="cuda:99"):
+        train_static(dataclasses.replace(settings, device="cuda:99"), tmp_path, cache=folder)
+
+
 def test_the_finished_table_can_keep_a_share_of_the_start(
     task: tuple[Path, StaticSettings], tmp_path: Path
 ) -> None:
