@@ -24,7 +24,7 @@ __all__ = ["main"]
 PEERS = ("txtai", "bm25s-faiss", "bm25s", "rank-bm25", "semantic-search")
 STEPS = (
     "build", "build_detected", "opening", "start", "latency", "lexical_side", "recall",
-    *PEERS, "encoders", "gpu",
+    *PEERS, "encoders",
 )  # fmt: skip
 # Peers that look at every passage in Python or copy every vector answer fewer queries, or it takes hours.
 _SLOW = {"rank-bm25": 20_000_000, "bm25s": 100_000_000, "bm25s-faiss": 100_000_000}
@@ -155,22 +155,13 @@ def _all(
     for size in sizes:
         measured = results["sizes"].setdefault(str(size), {})
         for step in wanted:
-            if step in ("encoders", "gpu"):
+            if step == "encoders":
                 continue
             _say(f"{size:,}: {step}")
             run = _step(step, files[size], collection, size, work, encoder, repeat, count, clients)
             target = measured if step in PEERS else measured.setdefault("tandem", {})
             target[step] = _tried(run)
             report.keep(file, results)
-    if "gpu" in wanted:
-        _say("GPU")
-        arguments = {
-            "file": str(files[min(sizes)]),
-            "folder": str(work / f"tandem-{max(sizes)}"),
-            "query_file": collection.queries,
-            "count": count,
-        }
-        results["gpu"] = _tried(lambda: isolated("benchmarks.gpu:compare", arguments))
     report.keep(file, results)
 
 

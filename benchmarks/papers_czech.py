@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import lzma
+import re
 import statistics
 import time
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ class Row:
     start: str = ""
     settings: Mapping[str, object] = ()  # type: ignore[assignment]
     teacher: str = ""
+    second_teacher: str = ""
 
 
 CZECH = (
@@ -46,11 +48,20 @@ CZECH = (
     Row("RetroMAE", "retromae"),
     Row("SimCSE after RetroMAE", "simcse", "RetroMAE"),
     Row("InfoCSE after RetroMAE", "infocse", "RetroMAE"),
+    Row("InfoCSE, masked words weigh 0.005", "infocse", "RetroMAE", {"masked_weight": 0.005}),
     Row("TSDAE after RetroMAE", "tsdae", "RetroMAE"),
     Row("distilled", "distill", "RetroMAE"),
     Row("SimCSE after distillation", "simcse", "distilled"),
     Row("RankCSE (ListNet)", "rankcse", "RetroMAE", {"ranking": "listnet"}, "distilled"),
     Row("RankCSE (ListMLE)", "rankcse", "RetroMAE", {"ranking": "listmle"}, "distilled"),
+    Row(
+        "RankCSE, two teachers",
+        "rankcse",
+        "RetroMAE",
+        {"ranking": "listnet"},
+        "distilled",
+        "SimCSE after distillation",
+    ),
 )
 
 _ROWS = {row.name: row for row in CZECH}
@@ -107,7 +118,7 @@ class Czech:
 
     def model(self, row: Row) -> Path:
         """The folder of a row's model; those that it needs are made before it."""
-        out = self.work / row.name.replace(" ", "-").replace("(", "").replace(")", "").lower()
+        out = self.work / re.sub(r"[^a-z0-9.]+", "-", row.name.lower()).strip("-")
         if (out / "minutes").is_file():
             return out / "model"
         settings: dict[str, object] = {
@@ -115,7 +126,9 @@ class Czech:
             "run.epochs": 1,
             "run.patience": 0,
         }
-        settings |= dict(row.settings)
+        if row.recipe == "distill":
+            settings["run.learning_rate"] = 2e-4
+        settings |= dict(self.scale.settings.get(row.recipe, {})) | dict(row.settings)
         if row.start:
             settings["student.model"] = str(self.model(_ROWS[row.start]))
             settings["student.tokenizer"] = ""
@@ -123,12 +136,10 @@ class Czech:
             settings["student.tokenizer"] = str(self.tokenizer())
         if row.teacher:
             settings["teacher"] = str(self.model(_ROWS[row.teacher]))
+            if row.second_teacher:
+                settings["second_teacher"] = str(self.model(_ROWS[row.second_teacher]))
         elif row.recipe == "distill":
-            settings |= {
-                "teacher": "all-MiniLM-L6-v2",
-                "projection": "linear",
-                "run.learning_rate": 2e-4,
-            }
+            settings |= {"teacher": "all-MiniLM-L6-v2", "projection": "linear"}
         if row.recipe == "distill":
             settings["corpora.files"] = [
                 {"path": str(self.pairs(self.scale.sentences)), "target": "cs"}

@@ -7,6 +7,8 @@ published: both sides of a pair led to an English teacher's vector by mean squar
 from __future__ import annotations
 
 import json
+import lzma
+import re
 import statistics
 import time
 from collections.abc import Mapping
@@ -20,6 +22,18 @@ from configs.tables import markdown_table
 __all__ = ["Multilingual"]
 
 E5, PUBLISHED = "multilingual-e5-small as it comes", "the same, trained as published"
+A_LANGUAGE = {f"as published, {count:,} pairs a language": count for count in (1_000, 5_000)}
+"""The paper's Table 6: how many pairs."""
+LANGUAGES, ONE_KIND = 23, 2_000  # of the parallel files; pairs a language of a row of Table 5
+KINDS = {
+    "as published, everyday sentences alone": ("tatoeba-",),
+    "as published, scripture alone": ("bible-",),
+    "as published, lessons alone": ("ms-",),
+    "as published, software alone": (
+        "kde-", "gnome-", "ui-l10n", "mozilla-", "mediawiki-", "joomla", "godot-", "php-", "fastapi-", "keepassxc", "tldr-",
+    ),
+}  # fmt: skip
+"""The paper's Table 5: which corpora, by how their names begin."""
 STS = ("en", "de", "es", "zh")
 LOW = {"kat": "Georgian", "swh": "Swahili", "tgl": "Tagalog", "tat": "Tatar"}
 KIND = ("BUCC", "STS en", "STS other", "STS across", "lost in one pool", "KorSTS")
@@ -37,7 +51,7 @@ PAPER = {
 class Multilingual:
     """The rows of this paper's tables, by the name of the system."""
 
-    rows = ("fast", "accurate", E5, PUBLISHED)
+    rows = ("fast", "accurate", E5, PUBLISHED, *A_LANGUAGE, *KINDS)
 
     def __init__(self, scale: Scale, work: Path, data: Path) -> None:
         self.scale, self.work, self.data = scale, work, data
@@ -47,8 +61,8 @@ class Multilingual:
         """The figures of a system, its model made first."""
         if name == E5:
             return self.figures(str(self.plain()))
-        if name == PUBLISHED:
-            out = self.published()
+        if name in (PUBLISHED, *A_LANGUAGE, *KINDS):
+            out = self.published(name)
             result = json.loads((out / "result.json").read_text("utf-8"))
             kept = {key: result[key] for key in ("examples", "steps", "metric", "before", "score")}
             minutes = round(float((out / "minutes").read_text("utf-8")), 1)
@@ -94,41 +108,54 @@ class Multilingual:
             tandem("train", "export", "multilingual-e5-small", "-o", str(out), "--format", "sentence-transformers")  # fmt: skip
         return out
 
-    def published(self) -> Path:
-        """The folder of the student that the recipe as published makes."""
-        out = self.work / "published"
+    def published(self, name: str) -> Path:
+        """The folder of the student that the recipe as published makes of the pairs that `name` says."""
+        out = self.work / ("published" if name == PUBLISHED else re.sub(r"[^a-z0-9]+", "-", name))
         if (out / "minutes").is_file():
             return out
         files = [
             {"path": str(self.data / folder / "en-*.tsv.xz")}
             for folder in ("parallel", "parallel-more")
+            if list((self.data / folder).glob("en-*.tsv.xz"))
         ]
+        whole = self.scale.multilingual
+        pairs = LANGUAGES * A_LANGUAGE.get(name, ONE_KIND if name in KINDS else 0) or whole
         settings: dict[str, object] = {
             "teacher": "all-MiniLM-L6-v2",
             "student.model": str(self.plain()),
-            "student.max_tokens": 64,
             "corpora.files": files,
             "corpora.exclude": [str(self.data / "dev")],
-            "corpora.pairs": self.scale.sentences,
-            "held_out.aside": 20,
-            "run.epochs": 1,
-            "run.warmup_steps": 20,
-            "run.evaluate_every": 100,
-            "run.embedding_rate": 1e-4,
-            "run.patience": 0,
+            "corpora.pairs": min(pairs, whole) if whole else pairs,
             # on its way from e5's space to the teacher's, the student finds fewer translations than at its start
             "run.alarm.enabled": False,
         }
-        if not self.scale.sentences:  # all there is, with the published rate and warm-up
-            settings = {
-                key: value
-                for key, value in settings.items()
-                if not key.startswith(("run.", "held_out.")) and key != "student.max_tokens"
-            }
+        if name in KINDS:
+            weights = dict.fromkeys(self.others(KINDS[name]), 0.0)
+            settings["corpora.source_weights"] = weights
+        if whole:  # every row reads as many pairs, few of them several times; else the published rate and epochs
+            settings |= {
+                "student.max_tokens": 64,
+                "held_out.aside": 20,
+                "run.batch_size": self.scale.batch,
+                "run.epochs": max(1, round(whole / pairs)),
+                "run.warmup_steps": 20,
+                "run.evaluate_every": 100,
+                "run.embedding_rate": 1e-4,
+                "run.patience": 0,
+            } | dict(self.scale.settings.get("multilingual", {}))
         start = time.monotonic()
         tandem("train", "distill", "--config", "multilingual-distillation-xlmr", "-o", str(out), *set_options(settings))  # fmt: skip
         (out / "minutes").write_text(str((time.monotonic() - start) / 60), "utf-8")
         return out
+
+    def others(self, kinds: tuple[str, ...]) -> set[str]:
+        """The sources of the parallel files whose names begin with none of `kinds`."""
+        found: set[str] = set()
+        for folder in ("parallel", "parallel-more"):
+            for file in sorted((self.data / folder).glob("en-*.tsv.xz")):
+                with lzma.open(file, "rt", encoding="utf-8", newline="\n") as stream:
+                    found |= {line.partition("\t")[0] for line in stream}
+        return {source for source in found if not source.startswith(kinds)}
 
     @staticmethod
     def table(rows: Mapping[str, Mapping[str, Any]]) -> str:

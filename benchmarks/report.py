@@ -247,13 +247,6 @@ def markdown(results: Results) -> str:
             ]
     if results.get("encoders"):
         parts += ["## Encoders", "", _encoders(results["encoders"]), ""]
-    gpu = results.get("gpu")
-    if gpu:
-        parts += ["## GPU", ""]
-        if gpu.get("gpus") or gpu.get("torch_gpus"):
-            parts += ["```json", json.dumps(gpu, indent=1), "```", ""]
-        else:
-            parts += ["There is no GPU on this machine: nothing was measured on one.", ""]
     return "\n".join(parts)
 
 

@@ -172,3 +172,20 @@ def test_encoders_are_set_beside_a_base_sized_one() -> None:
     assert "Not measured: no torch" in report.markdown(
         {"sizes": {}, "encoders": {"error": "no torch"}}
     )
+
+
+def test_the_measurements_of_a_card_run_on_a_cpu_at_small_sizes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from benchmarks import gpu
+
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    for name, value in (("BLOCK", 1_000), ("LISTS", 8), ("BATCH", 20), ("SHAPES", {"tiny": shape})):
+        monkeypatch.setattr(gpu, name, value)
+    found = gpu.measured("cpu", (2_500,), 600, square=64)
+    assert found["exact"]["2500"]["same_first_ten"] > 0.99  # FAISS and torch agree
+    assert found["lists"]["SQ8, 16 lists"]["recall"] > 0.9  # all eight lists are read
+    text = gpu.report(found)
+    assert " 2,500 |" in text and "| tiny |" in text

@@ -96,3 +96,9 @@ def test_every_paper_has_rows_and_a_table_of_nothing() -> None:
     for paper in papers.PAPERS.values():
         assert len(set(paper.rows)) == len(paper.rows) > 2
         assert paper.table({})
+
+
+def test_a_row_of_one_kind_leaves_out_the_other_sources(data: Path, tmp_path: Path) -> None:
+    made = Multilingual(SCALES["small"], tmp_path / "work", data)
+    assert made.others(("bible-",)) == {"tatoeba"}
+    assert made.others(("tatoeba",)) == {"bible-x"}

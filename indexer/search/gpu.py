@@ -68,7 +68,7 @@ def to_gpu(index: Any, device: str, factory: str) -> Any | None:
         # the resources must live as long as the copy: FAISS's wrapper keeps them by this reference
         resources = faiss().StandardGpuResources()
         copy = faiss().index_cpu_to_gpu(resources, chosen[0], index)
-        copy.tandem_resources = resources
+        copy.referenced_objects = [resources]
         return copy
     return faiss().index_cpu_to_gpus_list(index, gpus=chosen)
 

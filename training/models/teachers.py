@@ -292,6 +292,7 @@ def teach(
         teacher=BUNDLED if bundled else teacher,
         device=str(device),
         precision=precision,
+        batch_size=512 if device.type == "cuda" else 32,
         progress=progress,
         unit=unit,
     )
