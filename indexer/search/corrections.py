@@ -52,6 +52,9 @@ def corrected(query: str, langs: Sequence[str], vocabulary: Vocabulary) -> str:
 
 
 def _unknown(word: str, langs: Sequence[str], frequency: Callable[[str, str], int]) -> bool:
+    written = word_terms(word, "")[0]  # most words: no dictionary is asked
+    if any(frequency("words", term) for term in written.split()):
+        return False
     for lang in langs or ("",):
         words, stems = word_terms(word, lang)
         if unspaced(words):

@@ -30,7 +30,16 @@ DICTIONARIES = {
         "pl pt ro ru sk sl sq sv sw tl tr uk"
     ).split()
 } | {"no": "nb", "sr": "hbs", "hr": "hbs", "bs": "hbs"}  # fmt: skip
-_VERSION = 3
+_VERSION = 4
+_LATIN, _OTHER = (
+    re.compile(r"[a-z\xaa-\u024f\u1e00-\u1eff]"),
+    re.compile(r"[^\W\d_a-z\xaa-\u024f\u1e00-\u1eff]"),
+)
+# No word without a letter of this kind stands in the dictionary; in Latin letters for a language that is not here, and for
+# Serbian and Croatian, which are written in two alphabets, in any.
+_ALPHABETS = dict.fromkeys("ar bg el he hi hy ka mk ml ru uk".split(), _OTHER) | {
+    "hbs": re.compile("")
+}
 _BASE, _POWER, _WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 2**64 - 1
 _FEW = 16  # words up to which each is looked up by itself
 _LONGEST = 200  # bytes of a lemma
@@ -40,10 +49,19 @@ _CHUNK = 100_000  # forms turned into hashes at a time
 
 def lemmas(words: Sequence[str], lang: str) -> list[str]:
     """The dictionary form of each word, both in small letters; empty where the dictionary has none, or the same."""
+    if lang not in _tables and not any(map(_alphabet(lang).search, words)):
+        return [""] * len(
+            words
+        )  # a first query in Latin letters does not wait for the Russian dictionary
     table = _table(lang)
     if table is None:
         return [""] * len(words)
     return table.find(words)
+
+
+def _alphabet(lang: str) -> re.Pattern[str]:
+    """What a word of the language's dictionary has somewhere."""
+    return _ALPHABETS.get(DICTIONARIES.get(lang, ""), _LATIN)
 
 
 def prepare_dictionary(lang: str) -> None:
@@ -53,8 +71,11 @@ def prepare_dictionary(lang: str) -> None:
 
 def is_known(word: str, lang: str) -> bool:
     """Whether a word, in small letters, stands in the dictionary of a language, as a form or as a lemma."""
+    spelled = one_spelling(letters(word))
+    if not _alphabet(lang).search(spelled):
+        return False
     table = _table(lang)
-    return table is not None and table.holds(one_spelling(letters(word)))
+    return table is not None and table.holds(spelled)
 
 
 _tables: dict[str, _Table | None] = {}
@@ -201,9 +222,10 @@ def _portions(code: str) -> Iterator[tuple[list[str], list[str]]]:
             for lemma in spelled.values()
             if 1 < len(lemma) < _LONGEST // 4 and _is_word(lemma)
         }
+        own = _ALPHABETS.get(code, _LATIN).search
         kept = [
             (form, lemma)
             for form, lemma in zip(forms, of, strict=True)
-            if form != lemma and lemma in fit and " " not in form
+            if form != lemma and lemma in fit and " " not in form and own(form)
         ]
         yield [form for form, _ in kept], [lemma for _, lemma in kept]
