@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from benchmarks.collection import data_folder
+from benchmarks.papers_bangla import Bangla
 from benchmarks.papers_czech import Czech
 from benchmarks.papers_multilingual import Multilingual
 from benchmarks.papers_running import SCALES
@@ -22,7 +23,8 @@ from configs.errors import TandemError
 __all__ = ["PAPERS", "main"]
 
 RESULTS = Path(__file__).parent / "results"
-PAPERS: dict[str, type[Czech] | type[Multilingual] | type[Sizes]] = {
+PAPERS: dict[str, type[Bangla] | type[Czech] | type[Multilingual] | type[Sizes]] = {
+    "bangla": Bangla,
     "czech": Czech,
     "multilingual": Multilingual,
     "sizes": Sizes,
@@ -58,7 +60,7 @@ def main(
     name: str, only: tuple[str, ...], scale: str, work: Path, data: Path | None, show: bool
 ) -> None:
     """The table of a paper, made here: `czech` is Bednář et al. 2023, `multilingual` Reimers and Gurevych 2020,
-    `sizes` Small beside Base."""
+    `bangla` BanglaEmbed 2024, `sizes` Small beside Base."""
     file = RESULTS / "papers.json"
     kept = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     paper = PAPERS[name]

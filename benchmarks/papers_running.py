@@ -15,7 +15,7 @@ __all__ = ["SCALES", "Scale", "set_options", "tandem", "tandem_json"]
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How much each row reads: sentences of pre-training, sentences or pairs of each method, pieces of the vocabulary,
-    texts of a step, characters of a sentence, pairs of the recipe in many languages; 0: all there is.
+    texts of a step, characters of a sentence, pairs of the recipe in many languages and of the Bengali one; 0: all there is.
     """
 
     pretraining: int
@@ -24,22 +24,23 @@ class Scale:
     batch: int
     longest: int
     multilingual: int
+    bangla: int
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Of a recipe, what differs from its configuration."""
 
 
 SCALES = {
-    "small": Scale(24_000, 12_000, 8_000, 64, 120, 12_000),
+    "small": Scale(24_000, 12_000, 8_000, 64, 120, 12_000, 4_000),
     # some minutes of a large graphics card for each row
     "card": Scale(
-        0, 0, 16_000, 256, 200, 230_000,
+        0, 0, 16_000, 256, 200, 230_000, 0,
         {
             "retromae": {"run.epochs": 10, "run.learning_rate": 5e-4},
             "distill": {"run.epochs": 8, "run.learning_rate": 3e-4},
             "multilingual": {"run.learning_rate": 2e-4, "run.embedding_rate": 1e-3, "run.warmup": 0.05},
         },
     ),
-    "full": Scale(0, 0, 30_522, 128, 300, 0),
+    "full": Scale(0, 0, 30_522, 128, 300, 0, 0),
 }  # fmt: skip
 
 

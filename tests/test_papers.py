@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import papers, papers_czech
+from benchmarks.papers_bangla import Bangla
 from benchmarks.papers_czech import CZECH, Czech
 from benchmarks.papers_multilingual import Multilingual
 from benchmarks.papers_running import SCALES
@@ -102,3 +103,28 @@ def test_a_row_of_one_kind_leaves_out_the_other_sources(data: Path, tmp_path: Pa
     made = Multilingual(SCALES["small"], tmp_path / "work", data)
     assert made.others(("bible-",)) == {"tatoeba"}
     assert made.others(("tatoeba",)) == {"bible-x"}
+
+
+def test_bengali_paraphrases_are_two_translations_and_stay_out_of_the_training(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "data" / "parallel"
+    folder.mkdir(parents=True)
+    lines = [f"x\tthis is sentence number {n}\tএটি একটি বাক্য নম্বর {n}\n" for n in range(20)]
+    lines += [
+        "x\tclose the file before you leave\tযাওয়ার আগে ফাইলটি বন্ধ করুন\n",
+        "x\tclose the file before you leave\tপ্রস্থানের পূর্বে নথি বন্ধ করে দিন\n",
+        "x\topen the file when you come back\tফিরে এলে ফাইলটি খুলুন আবার\n",
+        "x\topen the file when you come back\tপ্রত্যাবর্তন করে নথিটি উন্মুক্ত করবেন\n",
+    ]
+    with lzma.open(folder / "en-bn.tsv.xz", "wt", encoding="utf-8") as stream:
+        stream.writelines(lines)
+    made = Bangla(SCALES["small"], tmp_path / "work", tmp_path / "data")
+    rows = [
+        line.split("\t")
+        for half in made.paraphrases()
+        for line in half.read_text("utf-8").splitlines()
+    ]
+    assert [row[2] for row in rows] == ["1", "0", "1", "0"]
+    assert all(row[0] != row[1] for row in rows)
+    assert len(made.pairs().read_text("utf-8").splitlines()) == 20
