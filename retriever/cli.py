@@ -6,7 +6,8 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +16,10 @@ from configs.errors import ConfigError
 from configs.options import config_options, index_option, json_option
 
 if TYPE_CHECKING:
-    from indexer.schema import Hit, Mode
+    from indexer.schema import Hit, Mode, Where
     from indexer.text.topics import Topic
     from retriever.hits import Hits
+    from retriever.search_index import SearchIndex
 
 __all__ = ["analyze", "search"]
 
@@ -129,6 +131,50 @@ def search(
 
     With --json each hit is a line of JSON; for many queries the line also names its query.
     """
+    _refuse_together(
+        query, queries, like, kind, as_json, bool(sort or facets), bool(mode or literal)
+    )
+    from configs.load import load
+    from configs.settings import Settings
+    from retriever.search_index import open_index
+
+    settings = load(Settings, config, changes)
+    where = _condition(langs, fields, conditions)
+    index = open_index(index_path, settings=settings)
+    if note := index.retriever.collection.facts.note:
+        click.echo(note, err=True)
+    asked = _Asked(index, k, mode, where, kind, as_json, explain)
+    if like is not None:
+        _search_like(asked, like)
+    elif query is not None:
+        _search_one(asked, query, sort, facets, literal)
+    elif queries is not None:
+        _search_file(asked, queries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of which index, and how it is to be printed."""
+
+    index: SearchIndex
+    k: int | None
+    mode: Mode | None
+    where: Where
+    kind: str | None
+    as_json: bool
+    explain: bool
+
+
+def _refuse_together(
+    query: str | None,
+    queries: str | None,
+    like: str | None,
+    kind: str | None,
+    as_json: bool,
+    sorts: bool,
+    reads: bool,
+) -> None:
+    """UsageError for options that do not go together; `sorts`: --sort or --facet, `reads`: --mode or --literal is given."""
     if sum(given is not None for given in (query, queries, like)) != 1:
         raise click.UsageError("give a QUERY, --queries FILE or --like ID")
     if kind is not None and as_json:
@@ -137,88 +183,104 @@ def search(
         raise click.UsageError(
             "--format csv is for one QUERY or --like, --format trec for --queries"
         )
-    if like is not None and (mode or sort or facets or literal):
+    if like is not None and (sorts or reads):
         raise click.UsageError(
             "--like goes by meaning: without --mode, --sort, --facet and --literal"
         )
-    from configs.load import load
-    from configs.settings import Settings
+    if queries is not None and sorts:
+        raise click.UsageError("--sort and --facet are for one QUERY")
+
+
+def _condition(
+    langs: tuple[str, ...], fields: tuple[str, ...], conditions: tuple[str, ...]
+) -> Where:
+    """What --lang, --field and --where say together."""
     from indexer.schema import AllOf, Where
     from indexer.text.conditions import parse_condition
-    from retriever.export import exported
-    from retriever.hits import missing_signals, printable, record
-    from retriever.search_index import open_index
 
-    settings = load(Settings, config, changes)
     pairs = [field.partition("=") for field in fields]
     if any(not equals for _, equals, _ in pairs):
         raise click.UsageError("--field: write it as NAME=VALUE")
-    if queries is not None and (sort or facets):
-        raise click.UsageError("--sort and --facet are for one QUERY")
     parsed = tuple(parse_condition(text) for text in conditions)
-    where = Where(
+    return Where(
         frozenset(langs),
         {name: value for name, _, value in pairs},
         AllOf(parsed) if parsed else None,
     )
-    index = open_index(index_path, settings=settings)
-    if note := index.retriever.collection.facts.note:
-        click.echo(note, err=True)
-    if like is not None:
-        started = time.perf_counter()
-        with _called_wrongly():
-            hits = index.similar(like, k, where)
-        seconds = time.perf_counter() - started
-        if as_json:
-            for hit in hits:
-                line = {"like": like, **record(hit, hits.query, explain)}
-                click.echo(json.dumps(line, ensure_ascii=False))
-            return
-        if kind == "csv":
-            click.echo(exported(hits.query, hits, hits.floor, kind), nl=False)
-            return
-        _print(hits, hits.query, explain)
+
+
+def _search_like(asked: _Asked, like: str) -> None:
+    from retriever.export import exported
+    from retriever.hits import record
+
+    started = time.perf_counter()
+    with _called_wrongly():
+        hits = asked.index.similar(like, asked.k, asked.where)
+    seconds = time.perf_counter() - started
+    if asked.as_json:
+        for hit in hits:
+            line = {"like": like, **record(hit, hits.query, asked.explain)}
+            click.echo(json.dumps(line, ensure_ascii=False))
+    elif asked.kind == "csv":
+        click.echo(exported(hits.query, hits, hits.floor, asked.kind), nl=False)
+    else:
+        _print(hits, hits.query, asked.explain)
         click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
-        return
-    if query is not None:
-        read = index.retriever.parsed(query, where, literal)
-        with _called_wrongly():
-            index.retriever.check(read.text, mode, read.where)
-        started = time.perf_counter()
-        hits = index.search(query, k, mode, where, sort=sort, literal=literal)
-        seconds = time.perf_counter() - started
-        counts = index.facets(query, *facets, mode=mode, where=where) if facets else {}
-        if as_json:
-            for hit in hits:
-                line = record(hit, query, explain, hits.is_close(hit))
-                click.echo(json.dumps(line, ensure_ascii=False))
-            if facets:
-                click.echo(json.dumps({"query": query, "facets": counts}, ensure_ascii=False))
-            return
-        if kind == "csv":
-            click.echo(exported(query, hits, hits.floor, kind), nl=False)
-            return
-        if hits.syntax:
-            click.echo(
-                printable(f"Read as syntax: {'  '.join(hits.syntax)} (--literal: as text)"),
-                err=True,
-            )
-        if hits.corrected:
-            note = f"Showing results for: {hits.searched} (--literal: as typed)"
-            click.echo(printable(note), err=True)
-        _print(hits, hits.searched, explain)
-        for name, values in counts.items():
-            most = ", ".join(f"{value} {n}" for value, n in list(values.items())[:_VALUES])
-            more = f" and {len(values) - _VALUES} more" if len(values) > _VALUES else ""
-            click.echo(printable(f"{name}: {most or 'none'}{more}"))
-        for signal in missing_signals(hits, mode or settings.search.mode):
-            by = "words" if signal == "lexical" else "meaning"
-            click.echo(
-                f"The search by {by} did not answer; the hits are the other's alone", err=True
-            )
-        click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
-        return
-    assert queries is not None
+
+
+def _search_one(
+    asked: _Asked, query: str, sort: str | None, facets: tuple[str, ...], literal: bool
+) -> None:
+    from retriever.export import exported
+    from retriever.hits import record
+
+    index, mode, where = asked.index, asked.mode, asked.where
+    read = index.retriever.parsed(query, where, literal)
+    with _called_wrongly():
+        index.retriever.check(read.text, mode, read.where)
+    started = time.perf_counter()
+    hits = index.search(query, asked.k, mode, where, sort=sort, literal=literal)
+    seconds = time.perf_counter() - started
+    counts = index.facets(query, *facets, mode=mode, where=where) if facets else {}
+    if asked.as_json:
+        for hit in hits:
+            line = record(hit, query, asked.explain, hits.is_close(hit))
+            click.echo(json.dumps(line, ensure_ascii=False))
+        if facets:
+            click.echo(json.dumps({"query": query, "facets": counts}, ensure_ascii=False))
+    elif asked.kind == "csv":
+        click.echo(exported(query, hits, hits.floor, asked.kind), nl=False)
+    else:
+        _print_one(asked, hits, counts, seconds)
+
+
+def _print_one(
+    asked: _Asked, hits: Hits, counts: Mapping[str, Mapping[str, int]], seconds: float
+) -> None:
+    """The hits of one query for a person; what was made of it, and how long it took, on standard error."""
+    from retriever.hits import missing_signals, printable
+
+    if hits.syntax:
+        click.echo(
+            printable(f"Read as syntax: {'  '.join(hits.syntax)} (--literal: as text)"), err=True
+        )
+    if hits.corrected:
+        note = f"Showing results for: {hits.searched} (--literal: as typed)"
+        click.echo(printable(note), err=True)
+    _print(hits, hits.searched, asked.explain)
+    for name, values in counts.items():
+        most = ", ".join(f"{value} {n}" for value, n in list(values.items())[:_VALUES])
+        more = f" and {len(values) - _VALUES} more" if len(values) > _VALUES else ""
+        click.echo(printable(f"{name}: {most or 'none'}{more}"))
+    for signal in missing_signals(hits, asked.mode or asked.index.settings.search.mode):
+        by = "words" if signal == "lexical" else "meaning"
+        click.echo(f"The search by {by} did not answer; the hits are the other's alone", err=True)
+    click.echo(f"{_found(hits)} in {1000 * seconds:.0f} ms", err=True)
+
+
+def _search_file(asked: _Asked, queries: str) -> None:
+    """The hits of each query of a file, a line each; one that cannot be asked is passed over, and the exit code says so."""
+    index, mode, where = asked.index, asked.mode, asked.where
     refused = 0
     for batch in _batches(queries):
         good = []
@@ -230,13 +292,13 @@ def search(
                 refused += 1
                 place = "standard input" if queries == "-" else queries
                 click.echo(f"passed over: {place}:{topic.line}: {error}", err=True)
-        found = index.search_many([text for _, text in good], k, mode, where)
+        found = index.search_many([text for _, text in good], asked.k, mode, where)
         for (name, text), hits in zip(good, found, strict=True):
             for hit in hits:
-                if kind == "trec":
+                if asked.kind == "trec":
                     click.echo(_run_line(hit, name))
                 else:
-                    click.echo(_json_line(hit, name, text) if as_json else _line(hit, name))
+                    click.echo(_json_line(hit, name, text) if asked.as_json else _line(hit, name))
     if refused:
         noun = "query" if refused == 1 else "queries"
         click.echo(f"Error: {refused:,} {noun} passed over; the others are searched", err=True)
