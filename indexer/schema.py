@@ -325,8 +325,13 @@ class Query(Protocol):
         ...
 
     @property
+    def own(self) -> Sequence[str]:
+        """The languages of the index that the query may be in; none where it is in another."""
+        ...
+
+    @property
     def likely(self) -> Sequence[str]:
-        """The languages of the index that the query may be in: their stems are looked for."""
+        """`own`, or else the most probable language of the index: their stems are looked for."""
         ...
 
     @property

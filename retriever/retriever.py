@@ -363,7 +363,7 @@ class Retriever:
         bounds = collection.bounds(query)
         weights = weights_of(settings.weights, collection.facts.encoder)
         if settings.method == "learned" and weights is not None:
-            same = np.isin(collection.languages_of(pool.keys), query.likely)
+            same = np.isin(collection.languages_of(pool.keys), query.own)
             aligned = pool.scores.get("alignment")
             return learned(features(*sides, bounds["lexical"], same, aligned), weights)
         bounded = *sides, bounds["dense"], bounds["lexical"]

@@ -60,7 +60,7 @@ def judged_pools(
             pool.scores["dense"],
             pool.scores["lexical"],
             index.bounds(query)["lexical"],
-            np.isin(index.languages_of(pool.keys), query.likely),
+            np.isin(index.languages_of(pool.keys), query.own),
             pool.scores.get("alignment"),
         )
         grades = [max(0.0, qrels[name].get(id_, 0)) for id_ in ids]

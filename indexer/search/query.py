@@ -77,7 +77,7 @@ class PreparedQuery:
         self._vocabulary = vocabulary
         self._searched: str | None = None
         self._languages: Mapping[str, float] | None = None
-        self._likely: tuple[str, ...] | None = None
+        self._own: tuple[str, ...] | None = None
         self._terms: Sequence[Term] | None = None
         self._counted: Sequence[Sequence[Counted]] | None = None
         self._tokens: NDArray[np.int32] | None = None
@@ -111,21 +111,27 @@ class PreparedQuery:
 
     @property
     def likely(self) -> tuple[str, ...]:
-        if self._likely is None:
-            self._likely = self._find_likely()
-        return self._likely
+        if self.own or not self._index_languages:
+            return self.own
+        return (max(self._index_languages, key=lambda lang: self.languages.get(lang, 0.0)),)
 
-    def _find_likely(self) -> tuple[str, ...]:
+    @property
+    def own(self) -> tuple[str, ...]:
+        if self._own is None:
+            self._own = self._find_own()
+        return self._own
+
+    def _find_own(self) -> tuple[str, ...]:
         """The languages of the index at least a fifth as probable as the most probable language; for a query in
         Cyrillic, those too that are written in both alphabets."""
         known = self._index_languages
-        if len(known) <= 1:
-            return known
         top = max(self.languages.values(), default=0.0)
+        if not top:
+            return known
         found = [lang for lang in known if self.languages.get(lang, 0.0) >= 0.2 * top]
         if any("\u0400" <= letter <= "\u04ff" for letter in self.text):
             found += [lang for lang in known if lang in TWO_ALPHABETS and lang not in found]
-        return tuple(found) or known[:1]
+        return tuple(found)
 
     @property
     def terms(self) -> Sequence[Term]:
