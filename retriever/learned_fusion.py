@@ -45,7 +45,7 @@ FEATURES: Mapping[str, SignalName | None] = {
     cosine         of the vectors of the query and the passage
     behind         the cosine, less that of the best passage
     words          share of the query's words that stand in the passage, weighed by how rare they are
-    words_share    `words`, as a share of the best passage's
+    words_share    `words`, as a share of the best passage's, or of 0.3 where that has less
     aligned        word alignment, 0 where the index has none
     aligned_across the same in another language than the query may be in, else 0
     same           1 where the passage is in a language that the query may be in, else 0
@@ -114,20 +114,29 @@ def features(
     gets 1 / (k1 + 1) of it, and counts as 1 here.
     """
     words = np.clip(scaled(lexical, *lexical_bounds) * (K1 + 1.0), 0.0, 1.0)
-    best = float(words.max(initial=0.0))
+    best = float(words.max(initial=0.0))  # of a query in another language it may be but an "a"
     words_aligned = np.zeros(len(dense)) if aligned is None else aligned
     columns = {
         "cosine": dense,
         "behind": dense - dense.max(initial=-1.0),
         "words": words,
         "words_fourth": words**4,
-        "words_share": words / best if best > 0 else words,
+        "words_share": words / max(best, _FEW),
         "aligned": words_aligned,
         "aligned_across": np.where(same, 0.0, words_aligned),
         "same": same.astype(np.float64),
         "same_cosine": np.where(same, dense, 0.0),
     }
     return np.stack([columns[name] for name in FEATURES], axis=1)
+
+
+_FEW = 0.3
+"""A share of a query's words that says little, though no passage holds more.
+
+Before it, a passage that held an "a" of a Hungarian question counted as one that holds all that can be found. With it
+nDCG@10 of `fast` goes from .475 to .510 (demo), .601 to .627 (headlines) and .476 to .502 (MGSM), that of `accurate` from .787 to
+.800, .854 to .857 and .742 to .747; English collections change by .003 at most, but for CACM by `fast` (.519 to .510).
+"""
 
 
 _ALL_WORDS = 0.6
