@@ -165,6 +165,13 @@ def nearest_command(error: click.UsageError) -> str:
     return near[0] if near else ""
 
 
+def _is_dashed_query(error: click.ClickException) -> bool:
+    """Whether `tandem search` took a query such as -docks for options."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return False
+    return error.ctx.command.name == "search" and error.option_name[:2] != "--"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a TandemError ends it with one line on stderr and exit code 1."""
     try:
@@ -183,6 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         if isinstance(error, click.UsageError) and (near := nearest_command(error)):
             click.echo(f"Did you mean {near}?", err=True)
+        if _is_dashed_query(error):
+            click.echo("A query that begins with - stands last, after --", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)

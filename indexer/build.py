@@ -102,6 +102,7 @@ def build_index(
         raise IndexFolderError(
             f"{path}: holds an index already; use `tandem index add` to add to it, or --overwrite to replace it"
         )
+    commit.refuse_foreign(path)
     if first is None:
         raise DocumentError("no document could be used; nothing was indexed")
     with commit.locked(path, "index build"):

@@ -46,7 +46,7 @@ __all__ = [
 Record = Document | Mapping[str, Any]
 """A document, or a mapping with an id, a text and, where there are any, title, url, lang and other fields."""
 
-Sources = str | Path | Iterable[str | Path | Record]
+Sources = str | Path | Record | Iterable[str | Path | Record]
 """Files and folders, or the documents themselves; not both at once."""
 
 
@@ -369,18 +369,24 @@ def _reading(
             paths, rejects, done if size else None, options=read, notes=notes
         )
         if records:
-            documents = _documents(records, rejects, read.columns, notes.own)
+            given = (_NOTHING if record is None else record for record in records)
+            documents = _documents(given, rejects, read.columns, notes.own)
         documents = itertools.chain(before or (), documents)
         yield _Reading(documents, rejects, notes, None if size else done)
+
+
+_NOTHING: Any = object()
 
 
 def _paths_or_records(sources: Sources) -> tuple[list[str], Iterable[Record]]:
     """The files and folders, or the documents: one of the two is empty."""
     if isinstance(sources, str | Path):
         return [str(sources)], ()
-    stream = iter(sources)
-    first = next(stream, None)
-    if first is None:
+    if isinstance(sources, Document | Mapping):
+        return [], [sources]
+    stream: Iterator[Any] = iter(sources)
+    first = next(stream, _NOTHING)
+    if first is _NOTHING:
         return [], ()
     whole: Iterable[Any] = itertools.chain([first], stream)
     if isinstance(first, str | Path):
@@ -403,15 +409,31 @@ def _documents(
         if record is None:
             continue
         if isinstance(record, Document):
-            yield record
+            if wrong := _wrong(record):
+                on_reject(Reject(place, wrong, repr(record)[:2000]))
+            else:
+                yield record
         elif isinstance(record, Mapping):
             try:
                 yield document_of(record, columns, own, place=place)
             except ValueError as error:
                 on_reject(Reject(place, str(error), repr(record)[:2000]))
         else:
-            kind = type(record).__name__
+            kind = "None" if record is _NOTHING else type(record).__name__
             on_reject(Reject(place, f"a Document or a mapping is expected, not {kind}"))
+
+
+def _wrong(document: Document) -> str:
+    """What of a document is not of its type; empty where all is."""
+    parts = {"id": document.id, "text": document.text, "title": document.title, "url": document.url, "lang": document.lang}  # fmt: skip
+    if isinstance(document.fields, Mapping):
+        parts |= {f"the field {name}": value for name, value in document.fields.items()}
+    else:
+        return f"fields must be a mapping of texts, not {type(document.fields).__name__}"
+    for name, value in parts.items():
+        if not isinstance(value, str):
+            return f"{name} must be a text (str), not {type(value).__name__}; a mapping may hold numbers"
+    return ""
 
 
 def _recovered(place: str, settings: Settings, tell: Callable[[str], None]) -> Iterator[Document]:

@@ -400,9 +400,10 @@ def _tell_sync(synced: Synced, index_path: str, as_json: bool) -> None:
     """A line for each run that changed something."""
     report = synced.report
     files = {"read": report.read, "removed": report.removed, "unread": report.unchanged}
-    commit = {} if report.commit is None else dataclasses.asdict(report.commit)
+    commit = None if report.commit is None else dataclasses.asdict(report.commit)
     if as_json:
-        click.echo(json.dumps({"files": files, **commit, "rejected": synced.rejected}))
+        nothing = dict.fromkeys(("added", "replaced", "unchanged", "deleted"), 0)
+        click.echo(json.dumps({"files": files, **(commit or nothing), "rejected": synced.rejected}))
     elif report.commit is None:
         click.echo(f"{index_path}: in step; {_counted(report.unchanged, 'file')} as before")
     else:
@@ -594,10 +595,11 @@ def verify_command(
     elif problems:
         for problem in problems:
             click.echo(f"damaged: {problem}")
-        _tell(
-            "Error: the index is damaged; what can be read of it makes a new one: "
-            f"tandem index build --from {index_path} -o NEW"
-        )
+        if not any("a build was interrupted here" in problem for problem in problems):
+            _tell(
+                "Error: the index is damaged; what can be read of it makes a new one: "
+                f"tandem index build --from {index_path} -o NEW"
+            )
     else:
         click.echo(f"{index_path}: whole")
     if problems:

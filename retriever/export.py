@@ -28,7 +28,9 @@ def exported(query: str, hits: Sequence[Hit], floor: float, kind: str) -> str:
     names = list(dict.fromkeys(name for hit in hits for name in hit.document.fields))
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow([_cell(name) for name in (*COLUMNS, *names)])
+    # a field of the documents that is called as a column of ours: programs read columns by name
+    own = [f"{name} (field)" if name in COLUMNS else name for name in names]
+    writer.writerow([_cell(name) for name in (*COLUMNS, *own)])
     for row, hit in zip(rows, hits, strict=True):
         writer.writerow([_cell(row[name]) for name in COLUMNS] + _fields(hit, names))
     return (

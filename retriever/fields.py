@@ -13,21 +13,24 @@ from indexer.search.filters import named, nearest_field
 from indexer.storage.columns import values_of
 from indexer.text import field_values
 
-__all__ = ["check_field", "counted", "lines", "shown", "sorted_hits"]
+__all__ = ["LANG", "check_field", "counted", "lines", "shown", "sorted_hits"]
 
+LANG = "lang"  # of every document, beside its own fields
 _SHORT = 80  # characters of a value that is shown beside a title
 
 
 def check_field(name: str, kinds: Mapping[str, FieldKind]) -> FieldKind:
     """The field's kind. Raises ConfigError for one that no document has, with the nearest that one has."""
-    kind = named(name, kinds)
+    kind: FieldKind | None = "keyword" if name == LANG else named(name, kinds)
     if kind is None:
         raise ConfigError(f"no document has a field {name!r}; {nearest_field(name, kinds)}")
     return kind
 
 
 def _values(document: Document, name: str) -> list[str]:
-    """A document's values of a field, whatever the case of its name."""
+    """A document's values of a field, whatever the case of its name; its language by the name of LANG."""
+    if name == LANG:
+        return [document.lang] if document.lang else []
     found = [t for n, t in document.fields.items() if n.casefold() == name.casefold()]
     return [value for text in found for value in values_of(text)]
 

@@ -19,6 +19,7 @@ from configs.errors import ConfigError, TandemError
 from indexer.schema import Condition, FieldKind, Mode
 from indexer.search.filters import check_condition, named, nearest_field
 from indexer.text.conditions import parse_condition
+from retriever import fields as document_fields
 
 __all__ = [
     "FIELDS",
@@ -158,8 +159,11 @@ def read(
         )
         facets = []
     for field, name in [("sort", name) for name in names] + [("facet", name) for name in facets]:
-        if named(name, kinds) is None:
-            message = f"No document has a field {shown(name)}; {nearest_field(name[:100], kinds)}."
+        if name != document_fields.LANG and named(name, kinds) is None:
+            near = nearest_field(name[:100], kinds)
+            message = (
+                f"No document has a field {shown(name)}; {near}{'' if near.endswith('?') else '.'}"
+            )
             problems.append(Problem(f"{field}_unknown", field, message))
     flags = {name: values.get(name, False) for name in ("explain", "literal")}
     for name, flag in flags.items():

@@ -76,9 +76,10 @@ def cross_validated(
 
     rarest, count = min(Counter(labels).items(), key=lambda entry: (entry[1], entry[0]))
     if count < folds:
+        fewer = f"ask for --folds {count} or " if count > 1 else ""
+        noun = "text" if count == 1 else "texts"
         raise DocumentError(
-            f"the class {rarest!r} has {count} texts, fewer than the {folds} folds; ask for --folds "
-            f"{max(count, 2)} or leave the class out"
+            f"the class {rarest!r} has {count} {noun}, fewer than the {folds} folds; {fewer}leave the class out"
         )
     truth = np.array(labels)
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(vectors, truth)

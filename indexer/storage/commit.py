@@ -28,9 +28,14 @@ from numpy.typing import NDArray
 from configs.errors import IndexFolderError, IndexLocked
 from indexer.storage.manifest import MANIFEST, FileEntry, Manifest, checksum
 
-__all__ = ["commit", "file_hash", "locked", "mark_deleted", "reached", "sweep"]
+__all__ = ["commit", "file_hash", "locked", "mark_deleted", "reached", "refuse_foreign", "sweep"]
 
 _KEPT = {MANIFEST, "lock", "lock.json", "rejects.jsonl", "journal"}
+_BESIDE = {
+    "sync.sqlite",
+    "sync.sqlite-journal",
+    ".DS_Store",
+}  # may stand there before the first commit
 
 
 def reached(point: str) -> None:
@@ -131,6 +136,17 @@ def sweep(path: Path, manifest: Manifest | None, keep_journal: bool = True) -> N
                 entry.unlink()
 
 
+def refuse_foreign(path: Path) -> None:
+    """Raise IndexFolderError for a folder without an index in which something stands that no writer of ours made."""
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    foreign = [name for name in names if not _ours(name) and name not in _KEPT | _BESIDE]
+    if foreign and MANIFEST not in names:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise IndexFolderError(
+            f"{path}: the folder is no index and holds {foreign[0]}{more}; name a new or an empty folder for the index"
+        )
+
+
 def _is_done(path: Path, manifest: Manifest | None) -> bool:
     """Whether the journal must not be appended to: a commit has its vectors, or it leads elsewhere."""
     journal = path / "journal"
@@ -148,7 +164,8 @@ def _ours(name: str) -> bool:
     """Whether a writer of ours made an entry of this name; a person's own files are left alone."""
     return bool(
         re.fullmatch(
-            r"(segment|lexical|dense|deleted|merged)-\d+.*|journal|manifest\.json\.new", name
+            r"(segment|lexical|merged)-\d+|dense-\d+\.faiss|deleted-\d+\.npy|journal|manifest\.json\.new",
+            name,
         )
     )
 

@@ -32,6 +32,7 @@ from indexer.schema import Encoder, Matrix
 __all__ = ["Journal", "passage_key"]
 
 BATCH = 1024  # passages encoded at a time, and so lost at most when a build is killed
+SLOW_BATCH = 128  # by an encoder that is no table of token vectors: some seconds of a transformer
 _RECORD = struct.Struct("<II")
 _KEY = 16
 _SYNCED = 10.0  # seconds between two times that the journal is made to reach the disk: a power cut
@@ -120,16 +121,20 @@ class Journal:
 
     def encode(self, texts: Sequence[str], encoder: Encoder) -> NDArray[np.int64]:
         """The row of each text's vector; texts that are not in the journal yet are encoded and appended."""
-        return self.encode_by(texts, lambda batch: encoder.encode(batch, kind="passage"))
+        size = BATCH if hasattr(encoder, "tokens") else min(BATCH, SLOW_BATCH)
+        return self.encode_by(texts, lambda batch: encoder.encode(batch, kind="passage"), size)
 
     def encode_by(
-        self, texts: Sequence[str], encode: Callable[[Sequence[str]], Matrix]
+        self,
+        texts: Sequence[str],
+        encode: Callable[[Sequence[str]], Matrix],
+        size: int = BATCH,
     ) -> NDArray[np.int64]:
-        """`encode` with a function; it is called with the texts that are not in the journal yet, in order."""
+        """`encode` with a function; it is called with the texts that are not in the journal yet, in order, `size` at most."""
         keys = [passage_key(text) for text in texts]
         rows, missing = self._known(keys)
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
+        for start in range(0, len(missing), size):
+            batch = missing[start : start + size]
             vectors = encode([texts[i] for i in batch])
             rows[batch] = self._append([keys[i] for i in batch], vectors)
         return rows

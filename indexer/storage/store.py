@@ -257,6 +257,8 @@ class Store:
             with self._lock:
                 return self.databases[segment].execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
+            if "closed database" in str(error):
+                raise IndexFolderError("the index is closed; open it again") from error
             raise _damaged(f"segment {segment + 1} of {len(self.databases)}: {error}") from error
 
     def __len__(self) -> int:
@@ -399,6 +401,8 @@ class Store:
             with self._lock:
                 yield self.databases[segment]
         except (sqlite3.DatabaseError, ValueError) as error:
+            if "closed database" in str(error):
+                raise IndexFolderError("the index is closed; open it again") from error
             raise _damaged(f"segment {segment + 1} of {len(self.databases)}: {error}") from error
 
     def rows_of(self, documents: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -26,6 +26,7 @@ _SAMPLE = 50  # lines that the separator is found from
 _SEPARATORS = ",;\t|"
 _NO_SEPARATOR = "\x1f"  # of a table with one column: a comma is then text
 _SEP_LINE = re.compile(r"\"?sep=(.)\"?\s*$", re.IGNORECASE)
+_END = 0  # stands for a line after the last one
 _MAX_CELL = 40_000_000  # characters; the standard limit, 128 KiB, is smaller than many documents
 _KNOWN = {*ID_NAMES, *TEXT_NAMES, *TITLE_NAMES, "url", "lang", "language"}
 
@@ -77,6 +78,7 @@ def open_table(lines: NumberedLines, place: str, kind: str, on_reject: OnReject)
             taken.append(number)
             # without quotes a carriage return can only be a blank
             yield text.rstrip("\r\n").replace("\r", " ") if tabbed else text
+        taken.append(_END)
 
     rows = csv.reader(numbered(), delimiter=separator, quoting=quoting, skipinitialspace=not tabbed)
     try:
@@ -144,6 +146,10 @@ def _rows(
             continue
         count += 1
         at = f"{place}:{taken[0]}"  # where the row begins: a quote left open swallows many lines
+        if taken[-1] == _END:  # which the csv module takes for the end of the cell
+            reason = f"a quote is left open: the row goes on to line {taken[-2]}, the last"
+            on_reject(Reject(at, reason, separator.join(row)))
+            continue
         if len(row) > len(names) and not any(cell.strip() for cell in row[len(names) :]):
             row = row[: len(names)]  # spreadsheets write empty cells to the right
         if len(row) != len(names):

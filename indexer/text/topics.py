@@ -47,7 +47,8 @@ def read_topics(source: str | Path) -> dict[str, Topic]:
     problems: list[str] = []
 
     def on_reject(reject: Reject) -> None:
-        problems.append(f"{reject.place}: {reject.reason}")
+        reason = reject.reason.partition(", or read it with --encoding")[0]  # not for queries
+        problems.append(f"{reject.place}: {reason.partition(', or name its encoding')[0]}")
 
     found: dict[str, Topic] = {}
     for topic in _topics(source, place, problems, on_reject):
