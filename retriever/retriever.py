@@ -39,7 +39,7 @@ from indexer.schema import (
 from indexer.text import languages
 from retriever import fusion
 from retriever.fields import check_field, counted, sorted_hits
-from retriever.learned_fusion import Probability, features, learned, weights_of
+from retriever.learned_fusion import CROSSING, Probability, features, learned, weights_of
 from retriever.query_language import ParsedQuery, parse_query
 from retriever.suggestions import suggestions
 
@@ -362,6 +362,8 @@ class Retriever:
             return fusion.combmnz(*sides, weight)
         bounds = collection.bounds(query)
         weights = weights_of(settings.weights, collection.facts.encoder)
+        if weights is None and _crosses(collection, query):
+            weights = CROSSING
         if settings.method == "learned" and weights is not None:
             same = np.isin(collection.languages_of(pool.keys), query.own)
             aligned = pool.scores.get("alignment")
@@ -387,6 +389,12 @@ class Retriever:
             return _joined(pool, collection.scored(query, others, signals))
         pool = collection.scored(query, keys, signals)
         return _ranked_by_score(pool) if method == "rrf" else pool
+
+
+def _crosses(collection: Collection, query: Query) -> bool:
+    """Whether most documents are in a language that the query is not in."""
+    counts = collection.facts.languages
+    return 2 * sum(counts.get(lang, 0) for lang in query.own) < sum(counts.values())
 
 
 @dataclass(frozen=True, slots=True)
