@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.build import build_index
+from indexer.encoders.hash_encoder import HashEncoder
+from indexer.schema import Document
 from indexer.search.lexical import K1
-from retriever.learned_fusion import FEATURES, WEIGHTS, Weights, features, learned
+from retriever.fusion import Fused
+from retriever.learned_fusion import FEATURES, WEIGHTS, Probability, Weights, features, learned
+from retriever.retriever import Retriever
 
 NAMES = list(FEATURES)
 
@@ -98,3 +105,31 @@ def test_a_passage_with_all_words_is_not_below_a_farther_one_elsewhere(
     )
     here, elsewhere = learned(found, WEIGHTS[encoder]).score
     assert here >= elsewhere
+
+
+def test_a_passage_with_a_little_of_a_query_is_not_the_best_there_could_be() -> None:
+    once = 10 / (K1 + 1)
+    little = features(np.array([0.4, 0.4]), np.array([0.06, 0.03]) * once, (0.0, 10.0), np.zeros(2, bool))  # fmt: skip
+    assert column(little, "words_share") == pytest.approx([0.2, 0.1])
+    much = features(np.array([0.4, 0.4]), np.array([0.6, 0.3]) * once, (0.0, 10.0), np.zeros(2, bool))  # fmt: skip
+    assert column(much, "words_share") == pytest.approx([1.0, 0.5])
+
+
+def test_an_encoder_without_weights_is_fused_by_evidence_where_a_query_crosses(
+    tmp_path: Path,
+) -> None:
+    documents = [Document(f"en{n}", f"word{n} hospital number{n}", lang="en") for n in range(9)]
+    documents += [Document("cs", "nemocnice v Praze číslo", lang="cs")]
+    build_index(tmp_path / "ix", documents, HashEncoder(32))
+    retriever = Retriever.open(tmp_path / "ix")
+    collection = retriever.collection
+
+    def method(query: str) -> type:
+        prepared = collection.queries([query])[0]
+        pool = collection.pools([prepared], 10, ("dense", "lexical"))[0]
+        return type(retriever._fused(collection, prepared, pool, "hybrid"))
+
+    assert method("v které nemocnici je volno") is Probability  # nine of ten are English
+    assert method("which hospital has the number of my bed") is Fused
+    assert method("melyik kórházban van szabad ágy") is Probability  # in a language of none
+    assert retriever.floor() == 0.0

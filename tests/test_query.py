@@ -266,3 +266,18 @@ def test_a_query_that_is_put_right_is_never_seen_uncorrected(
     monkeypatch.setattr("indexer.search.query.corrected", correcting)
     assert query.searched == "hospital"
     assert query.vector.shape == (256,)
+
+
+def test_a_query_in_a_language_that_the_index_lacks_is_in_none_of_its_languages() -> None:
+    encoder = HashEncoder(16)
+    hungarian = "Hogyan bírja ki a medve egész télen evés és ivás nélkül?"
+    for known in (("en", "cs", "de"), ("en",)):
+        query = prepared([hungarian], encoder, known)[0]
+        assert query.own == ()
+        assert query.likely == ("en",)  # its words are looked for all the same
+    czech = prepared(["jak přežije medvěd celou zimu bez jídla"], encoder, ("en", "cs"))[0]
+    assert czech.own == czech.likely == ("cs",)
+    assert prepared(["1931"], encoder, ("en", "cs"))[0].own == ("en", "cs")
+    assert prepared(["nemocnica v Bratislave má voľné lôžka"], encoder, ("en", "cs"))[0].likely == (
+        "cs",
+    )
