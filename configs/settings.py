@@ -154,8 +154,8 @@ class SearchSettings:
     alignment: float = 1.0
     """Weight of word alignment (`indexer.search.alignment`) in a hybrid search; 0: off."""
     floor: float = 0.15
-    """Probability below which a hit is shown as the nearest there is, not as an answer. On the demo it hides 6% of the right
-    first hits and 29 to 44% of the wrong ones. Only the fusion `learned` gives probabilities; 0 switches it off."""
+    """Probability below which a hit is shown as the nearest there is, not as an answer. On the demo it hides 1 to 6% of the
+    right first hits and 14 to 30% of the wrong ones. Only the fusion `learned` gives probabilities; 0 switches it off."""
     fusion: FusionSettings = field(default_factory=FusionSettings)
     """How the two sides make one score."""
 
