@@ -148,8 +148,6 @@ def test_the_commands_of_the_page_on_evaluation_run_on_the_demo(
     assert len(lines) == 5
     for line in lines:
         ended = run(*shlex.split(line))
-        assert ended.code == 0 or ("tune" in line and ended.code == 1), (
-            f"tandem {line}: {ended.err}"
-        )
+        assert ended.code == 0 or "no win" in ended.err, f"tandem {line}: {ended.err}"
     assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "sides.html").is_file()
