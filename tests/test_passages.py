@@ -57,6 +57,10 @@ def test_chinese_and_japanese_are_cut_at_their_full_stops() -> None:
     ]
 
 
+def test_a_passage_that_would_only_repeat_is_none() -> None:
+    assert split("。。????????????????", 16, 1) == [(0, 2), (2, 18)]
+
+
 def test_text_without_spaces_is_cut_all_the_same() -> None:
     assert split("山" * 25, 10, 0) == [(0, 10), (10, 20), (20, 25)]
 

@@ -104,7 +104,12 @@ def _joined(parts: list[tuple[int, int]], size: int, overlap: int) -> list[tuple
         if last + 1 == len(parts):
             break
         following = last + 1
-        while following - 1 > first and end - parts[following - 1][0] <= overlap:
+        goal = parts[following][1]  # the next passage must reach it, or it would only repeat
+        while (
+            following - 1 > first
+            and end - parts[following - 1][0] <= overlap
+            and goal - parts[following - 1][0] <= size
+        ):
             following -= 1
         first = following
     return passages
