@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -13,6 +14,9 @@ __all__ = ["NO_ARRAY", "load_array"]
 
 # What numpy raises on a header that is none: it reads it as a Python literal.
 NO_ARRAY = (ValueError, TypeError, SyntaxError, TokenError, OverflowError, MemoryError)
+# numpy parses the header as Python, which two threads at a time break (CPython 3.11: "AST constructor recursion depth
+# mismatch", python/cpython#106905).
+_reading = threading.Lock()
 
 
 def load_array(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
@@ -22,7 +26,8 @@ def load_array(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
     """
     name = f"{path.parent.name}/{path.name}"
     try:
-        found = np.lib.format.open_memmap(path, mode="r")
+        with _reading:
+            found = np.lib.format.open_memmap(path, mode="r")
     except NO_ARRAY as error:
         raise ValueError(f"{name}: {error}") from error
     if found.dtype != dtype or found.shape != (rows,):
