@@ -6,9 +6,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from indexer.encoders.local_models import ACCURATE, FAST
+from indexer.encoders.tokenizer_files import find, open_tokenizer
 from indexer.text.analysis import STEMMERS, TWO_ALPHABETS, unspaced
 from indexer.text.languages import NAMES
 from indexer.text.lemmas import DICTIONARIES
@@ -153,7 +152,7 @@ def _letters(code: str) -> list[str]:
 
 def _reads(folder: Path) -> Callable[[Sequence[str]], str]:
     """Whether the tokenizer in a folder knows letters: yes, no, or the share that it knows."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = open_tokenizer(find(folder))
     unknown = tokenizer.encode("\U00010600", add_special_tokens=False).ids[-1]
 
     def known(letters: Sequence[str]) -> str:

@@ -19,13 +19,21 @@ from indexer.storage.manifest import AlignmentEntry
 from indexer.storage.passage_tokens import TokenSets, token_sets
 from indexer.text.word_cache import Rows
 
-__all__ = ["alignment_entry", "encoded", "tokens_of"]
+__all__ = ["alignment_entry", "encoded", "same_tokens", "tokens_of"]
 
 
 def alignment_entry() -> AlignmentEntry | None:
     """The student whose tokens a new index keeps; None in an installation without one."""
     facts = aligner_facts()
     return None if facts is None else AlignmentEntry(facts.name, facts.fingerprint)
+
+
+def same_tokens(entry: AlignmentEntry | None) -> bool:
+    """Whether the tokens that an index keeps are those that `alignment_entry()` stands for; so are none and none."""
+    facts = aligner_facts()
+    if entry is None or facts is None:
+        return entry is None and facts is None
+    return facts.reads(entry.fingerprint)
 
 
 def tokens_of(texts: Sequence[str], encoder: Encoder | None = None) -> TokenSets:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from configs.errors import DocumentError, IndexFolderError
 from configs.settings import DenseSettings, LexicalSettings, PassageSettings
 from indexer import prepare
-from indexer.aligned_tokens import encoded, tokens_of
+from indexer.aligned_tokens import encoded, same_tokens, tokens_of
 from indexer.commit_writer import CommitWriter
 from indexer.folder import IndexFolder
 from indexer.incoming import Incoming, Progress
@@ -359,7 +359,7 @@ def _rewrite(writer: CommitWriter, base: IndexFolder, progress: Progress | None)
     start = time.perf_counter()
     segment = writer.open_segment()
     store = base.store
-    kept = base.tokens if base.manifest.alignment == writer.alignment else None
+    kept = base.tokens if same_tokens(base.manifest.alignment) else None
     rows: list[NDArray[np.int64]] = []
     live = store.live()
     while chunk := list(itertools.islice(live, prepare.BATCH)):

@@ -533,7 +533,7 @@ def _alignment(path: Path, manifest: Manifest) -> str:
     from indexer.encoders.token_vectors import aligner_facts
 
     entry, facts = manifest.alignment, aligner_facts()
-    if entry is not None and facts is not None and entry.fingerprint == facts.fingerprint:
+    if entry is not None and facts is not None and facts.reads(entry.fingerprint):
         return f"tokens of {entry.name} ({entry.fingerprint})"
     found = (
         "off: no tokens are kept"

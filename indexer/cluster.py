@@ -104,7 +104,7 @@ def _is_ours(note: Note) -> bool:
     """Whether an index keeps tokens of the student that aligns words in this installation."""
     facts = aligner_facts()
     entry = note.alignment
-    return entry is not None and facts is not None and entry.fingerprint == facts.fingerprint
+    return entry is not None and facts is not None and facts.reads(entry.fingerprint)
 
 
 class ClusterIndex(ClusterEntries):

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.settings import ElasticsearchSettings, LexicalSettings, PassageSettings
-from indexer.aligned_tokens import alignment_entry, tokens_of
+from indexer.aligned_tokens import alignment_entry, same_tokens, tokens_of
 from indexer.build import ChangeReport
 from indexer.calibration import SAMPLE, background, first_words
 from indexer.cluster import ClusterIndex, resolved
@@ -394,7 +394,7 @@ class _Writer:
         self.progress = progress or (lambda done: None)
         self.documents = 0
         self.sample = _Sample()
-        self.aligned = note.alignment is not None and note.alignment == alignment_entry()
+        self.aligned = note.alignment is not None and same_tokens(note.alignment)
         self.fields: dict[str, FieldEntry] = dict(note.fields)
         self._languages: set[str] = set()
         self._before: dict[str, _Known] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import ConfigError
-from indexer.aligned_tokens import alignment_entry
+from indexer.aligned_tokens import alignment_entry, same_tokens
 from indexer.calibration import background_of
 from indexer.folder import IndexFolder
 from indexer.prepare import Hashed, Prepared
@@ -60,7 +60,7 @@ class CommitWriter:
         self.fields = dict(template.fields)
         ours = alignment_entry()
         # Tokens of two students cannot stand in one index: it does without, until `compact` makes them anew.
-        self.alignment = ours if base is None or template.alignment == ours else None
+        self.alignment = ours if base is None or same_tokens(template.alignment) else None
         self._previous = previous
         self._lexical = lexical
         self._device = device

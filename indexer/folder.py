@@ -402,7 +402,7 @@ def open_tokens(path: Path, manifest: Manifest) -> TokenStore:
 def _is_ours(entry: AlignmentEntry | None) -> bool:
     """Whether an index holds tokens of the student that aligns words in this installation."""
     facts = aligner_facts()
-    return entry is not None and facts is not None and entry.fingerprint == facts.fingerprint
+    return entry is not None and facts is not None and facts.reads(entry.fingerprint)
 
 
 def note_on_tokens(path: Path, manifest: Manifest) -> str:

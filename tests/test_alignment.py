@@ -290,14 +290,31 @@ def test_an_older_index_is_searched_without_alignment_and_compact_adds_it(tmp_pa
     folder.close()
 
 
+def written_by(path: Path, fingerprint: str) -> None:
+    """Let the index at `path` say that its tokens are those of another student."""
+    values = json.loads((path / MANIFEST).read_text("utf-8"))
+    del values["checksum"]
+    values["alignment"]["fingerprint"] = fingerprint
+    values["checksum"] = checksum(values)
+    (path / MANIFEST).write_text(json.dumps(values), "utf-8")
+
+
+@shipped
+def test_tokens_of_an_earlier_table_stay_in_use(tmp_path: Path) -> None:
+    """`fast` was trained further under the same tokenizer; indexes from before keep their alignment."""
+    built(tmp_path).close()
+    written_by(tmp_path, "f7d6b51aa84adcbc760cd3ffb6898ee8")
+    assert IndexFolder.open(tmp_path, HashEncoder(16)).facts.note == ""
+    add_documents(tmp_path, [Document("new", "Bicycle repair", lang="en")], HashEncoder(16))
+    folder = IndexFolder.open(tmp_path, HashEncoder(16))
+    assert folder.facts.aligned
+    assert "alignment" in Retriever(folder).search("nemocnice")[0].parts
+
+
 @shipped
 def test_tokens_of_another_student_turn_alignment_off_with_one_line(tmp_path: Path) -> None:
     built(tmp_path).close()
-    values = json.loads((tmp_path / MANIFEST).read_text("utf-8"))
-    del values["checksum"]
-    values["alignment"]["fingerprint"] = "older"
-    values["checksum"] = checksum(values)
-    (tmp_path / MANIFEST).write_text(json.dumps(values), "utf-8")
+    written_by(tmp_path, "older")
     folder = IndexFolder.open(tmp_path, HashEncoder(16))
     note = folder.facts.note
     assert "words are not aligned" in note and "older" in note and "tandem index compact" in note

@@ -118,7 +118,7 @@ def test_the_fingerprint_is_of_the_content(folder: Path, tmp_path: Path) -> None
     assert first.fingerprint != StaticEncoder.load(other).fingerprint
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json.zst", "model.safetensors"])
 def test_a_damaged_folder_says_what_is_wrong(folder: Path, name: str) -> None:
     (folder / name).write_bytes((folder / name).read_bytes()[:-20])
     with pytest.raises(ConfigError, match=name):
@@ -198,7 +198,7 @@ def test_the_shipped_student_loads_and_encodes_fast() -> None:
 
 def test_a_folder_can_be_replaced_by_an_export(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "again")
-    export_static(TABLE, folder / "tokenizer.json", tmp_path / "again", name="new", bits=8)
+    export_static(TABLE, folder / "tokenizer.json.zst", tmp_path / "again", name="new", bits=8)
     assert StaticEncoder.load(tmp_path / "again").name == "new"
 
 
@@ -206,7 +206,7 @@ def test_an_export_does_not_replace_what_is_no_student(folder: Path, tmp_path: P
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="no student"):
-        export_static(TABLE, folder / "tokenizer.json", tmp_path / "thesis", name="x")
+        export_static(TABLE, folder / "tokenizer.json.zst", tmp_path / "thesis", name="x")
     assert (tmp_path / "thesis/chapter.txt").exists()
 
 

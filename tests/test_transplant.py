@@ -12,6 +12,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from configs.training import StudentSettings
+from indexer.encoders import tokenizer_files
 from indexer.encoders.local_models import FAST
 from indexer.encoders.opening import open_encoder
 from indexer.schema import Matrix
@@ -72,7 +73,7 @@ def test_tokens_are_taken_over_or_made_of_their_neighbours() -> None:
 
 
 def test_untrained_it_finds_translations_that_the_teacher_does_not(tmp_path: Path) -> None:
-    if not (FAST / "tokenizer.json").is_file():
+    if not tokenizer_files.find(FAST).is_file():
         pytest.skip("this checkout carries no student")
     settings = StudentSettings(
         body="all-MiniLM-L6-v2", tokenizer=words_of_pairs(tmp_path / "words.json"), max_tokens=64

@@ -1,5 +1,11 @@
 # What this package offers to the others; nothing else of it is imported from outside.
-from . import neutral_space, static_encoder, transformer_encoder, unigram_tokenizer
+from . import (
+    neutral_space,
+    static_encoder,
+    tokenizer_files,
+    transformer_encoder,
+    unigram_tokenizer,
+)
 from .local_models import FAST, model_folder
 from .neutral_encoder import NeutralEncoder
 from .opening import PACKAGED, RENAMED, choose_encoder, named_encoder, open_encoder
@@ -27,6 +33,7 @@ __all__ = [
     "open_encoder",
     "static_encoder",
     "token_table",
+    "tokenizer_files",
     "transformer_encoder",
     "unigram_tokenizer",
 ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from configs.errors import ConfigError
 from configs.settings import AUTO, EncoderSettings
+from indexer.encoders import tokenizer_files
 from indexer.encoders.hash_encoder import HashEncoder
 from indexer.encoders.library_encoder import open_library_encoder
 from indexer.encoders.local_models import ACCURATE, FAST, model_folder
@@ -123,7 +124,7 @@ def _is_static(folder: Path) -> bool:
     try:
         return "format" in json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return (folder / "tokenizer.json").is_file()
+        return tokenizer_files.find(folder).is_file()
 
 
 def named_encoder(settings: EncoderSettings) -> Encoder | None:

@@ -3,8 +3,11 @@
 It answers in microseconds on a CPU and needs no torch. A folder of it holds
 
     config.json        name, dim, bits, fingerprint, and the size and sha256 of the other two; `normalised` where
-                       it was trained with texts that `indexer.text.spelling.normalise` had gone through
-    tokenizer.json     of the tokenizers library; it folds case and compatibility forms
+                       it was trained with texts that `indexer.text.spelling.normalise` had gone through;
+                       `same_tokens`: fingerprints of earlier tables with this tokenizer, whose token numbers
+                       in an index keep their meaning
+    tokenizer.json.zst of the tokenizers library, packed (`tokenizer_files`), or plain tokenizer.json; it folds case
+                       and compatibility forms
     model.safetensors  `rows` int8 or float16 (tokens, dim), or uint8 (tokens, dim / 2) with two 4-bit
                        numbers a byte; `scale` float32 (tokens,): how much one unit of a row's numbers is
 
@@ -28,6 +31,7 @@ from tokenizers import Encoding, Tokenizer
 
 from configs.errors import ConfigError
 from indexer.disk_cache import derived, tensors
+from indexer.encoders import tokenizer_files
 from indexer.encoders.unigram_tokenizer import STATIC, Unigram
 from indexer.schema import Kind, Matrix
 from indexer.text.spelling import normalise, visible
@@ -111,9 +115,10 @@ class StaticEncoder:
         config = _config(folder)
         refuse_cut(folder, config["files"])
         try:
-            unigram = open_unigram(folder / "tokenizer.json") if whole else None
+            file = tokenizer_files.find(folder)
+            unigram = open_unigram(file) if whole else None
             known = unigram is not None or not whole
-            tokenizer = None if known else _tokenizer(folder / "tokenizer.json")
+            tokenizer = None if known else tokenizer_files.open_tokenizer(file)
             rows, scale = _tensors(folder / "model.safetensors")
         except Exception as error:  # both libraries raise plain Exception
             raise ConfigError(
@@ -127,7 +132,7 @@ class StaticEncoder:
                 f"{tokens} tokens; export it again"
             )
         return cls(
-            tokenizer or folder / "tokenizer.json",
+            tokenizer or file,
             rows,
             scale,
             str(config["name"]),
@@ -354,7 +359,7 @@ class StaticEncoder:
     @property
     def _tokenizer(self) -> Tokenizer:
         if isinstance(self._given, Path):
-            self._given = _tokenizer(self._given)
+            self._given = tokenizer_files.open_tokenizer(self._given)
         return self._given
 
     def _tokenized(self, texts: Sequence[str]) -> list[Encoding]:
@@ -397,19 +402,12 @@ def _known(words: Sequence[bytes | None]) -> list[bytes]:
     return [NOT_KNOWN if ids is None else ids for ids in words]
 
 
-def _tokenizer(file: Path) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 def open_unigram(file: Path, steps: tuple[Any, Any] = STATIC) -> Unigram | None:
-    """The model of a tokenizer.json, for many words at a time; None where its steps before the model are others."""
+    """The model of a tokenizer's file, for many words at a time; None where its steps before the model are others."""
     data = file.read_bytes()
 
     def made() -> dict[str, NDArray[Any]]:
-        model = Unigram.of(json.loads(data), steps)
+        model = Unigram.of(json.loads(tokenizer_files.read_text(file)), steps)
         return {} if model is None else model.arrays()
 
     source = hashlib.sha256(data).digest() + f"1 {unicodedata.unidata_version}".encode()

@@ -201,6 +201,11 @@ def _table(folder: Path) -> TokenTable:
 class AlignerFacts(NamedTuple):
     name: str
     fingerprint: str
+    same_tokens: tuple[str, ...] = ()
+
+    def reads(self, fingerprint: str) -> bool:
+        """Whether it aligns words by the token numbers that the student of this fingerprint wrote."""
+        return fingerprint == self.fingerprint or fingerprint in self.same_tokens
 
 
 @functools.lru_cache(maxsize=1)
@@ -209,7 +214,8 @@ def _facts(folder: Path) -> AlignerFacts | None:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return AlignerFacts(str(config["name"]), str(config["fingerprint"]))
+    earlier = tuple(map(str, config.get("same_tokens", ())))
+    return AlignerFacts(str(config["name"]), str(config["fingerprint"]), earlier)
 
 
 def aligner_facts() -> AlignerFacts | None:

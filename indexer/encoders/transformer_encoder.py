@@ -3,7 +3,8 @@
 A folder of it, which `tandem train export` writes, holds
 
     config.json        shape, name, max_tokens, pooling, prompts, fingerprint; size and sha256 of the others
-    tokenizer.json     of the tokenizers library; config.json's `around` has the tokens that stand around each text
+    tokenizer.json.zst of the tokenizers library, packed (`tokenizer_files`), or plain tokenizer.json; config.json's
+                       `around` has the tokens that stand around each text
     model.safetensors  `table.rows` (tokens, width) and `table.scale` (tokens, blocks): the input embeddings; in
                        4 bits two numbers a byte, with a scale for each 32 of a row; the matrices of
                        `transformer_engine.Layers`, in 8 bits or float16; the rest float32, among it, where the
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from configs.errors import ConfigError
+from indexer.encoders import tokenizer_files
 from indexer.encoders.neutral_space import NeutralSpace
 from indexer.encoders.static_encoder import open_unigram, refuse_cut, unpacked
 from indexer.encoders.transformer_engine import Engine, Layers, onnx_engine, torch_engine
@@ -120,7 +122,7 @@ class CompactEncoder:
         else:
             engine = torch_engine(stored.layers, place)
         return cls(
-            WordTokenizer(folder / "tokenizer.json", config["around"], len(stored.rows)),
+            WordTokenizer(tokenizer_files.find(folder), config["around"], len(stored.rows)),
             stored,
             engine,
             name=str(config["name"]),
@@ -162,7 +164,7 @@ _SPACES = re.compile("[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\uff
 
 
 class WordTokenizer:
-    """Token numbers of texts, by tokenizer.json, without those that stand around a text.
+    """Token numbers of texts, by a tokenizer's file, without those that stand around a text.
 
     XLM-R's tokenizer (Conneau et al. 2020) splits at spaces before all else, so each word is looked up once, by
     `Unigram`, which is mapped from a cache; the tokenizers library, which needs a second to read 250,000 pieces,
@@ -213,10 +215,7 @@ class WordTokenizer:
 
     def _opened(self) -> Tokenizer:
         if self._library is None:
-            tokenizer = Tokenizer.from_file(str(self._file))
-            tokenizer.no_truncation()
-            tokenizer.no_padding()
-            self._library = tokenizer
+            self._library = tokenizer_files.open_tokenizer(self._file)
         return self._library
 
 
@@ -272,7 +271,8 @@ def mark(config: Mapping[str, Any]) -> str:
         )
     }
     files = {
-        name: config["files"][name]["sha256"] for name in ("tokenizer.json", "model.safetensors")
+        tokenizer_files.PLAIN: tokenizer_files.digest(config["files"]),
+        "model.safetensors": config["files"]["model.safetensors"]["sha256"],
     }
     text = json.dumps({**facts, "files": files}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

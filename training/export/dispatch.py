@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import ConfigError
+from indexer.encoders import tokenizer_files
 from indexer.encoders.neutral_space import SAVED, NeutralSpace
 from indexer.encoders.transformer_encoder import is_compact
 from training.models import e5_package
@@ -55,7 +56,7 @@ def kind_of(run: Path) -> Kind:
         return "transformer"
     if (run / "student.safetensors").is_file() or (run / "settings.sha256").is_file():
         return "static run"
-    if (run / "model.safetensors").is_file() and (run / "tokenizer.json").is_file():
+    if (run / "model.safetensors").is_file() and tokenizer_files.find(run).is_file():
         return "static"
     raise ConfigError(
         f"{run}: holds no finished student: no student.safetensors of tandem train static, no model/ of "

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ConfigError, MissingExtra, TandemError
+from indexer.encoders import tokenizer_files
 from indexer.encoders.static_encoder import FORMAT, StaticEncoder
 from indexer.schema import Matrix
 
@@ -104,19 +105,17 @@ def export_static(
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         scratch.mkdir(parents=True)
-        shutil.copyfile(tokenizer, scratch / "tokenizer.json")
         save_file({"rows": rows, "scale": scale}, scratch / "model.safetensors")
         (scratch / "model.safetensors").chmod(0o644)  # safetensors keeps it from other readers
+        data = (scratch / "model.safetensors").read_bytes()
         files = {
-            part: {
-                "bytes": (scratch / part).stat().st_size,
-                "sha256": hashlib.sha256((scratch / part).read_bytes()).hexdigest(),
-            }
-            for part in ("tokenizer.json", "model.safetensors")
+            tokenizer_files.PACKED: tokenizer_files.pack(
+                tokenizer_files.read_text(tokenizer), scratch
+            ),
+            "model.safetensors": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
         }
-        mark = hashlib.sha256(
-            "".join(str(files[part]["sha256"]) for part in sorted(files)).encode()
-        )
+        digests = (files["model.safetensors"]["sha256"], tokenizer_files.digest(files))
+        mark = hashlib.sha256("".join(digests).encode())
         config = {
             "format": FORMAT,
             "name": name,
@@ -167,9 +166,8 @@ def export_sentence_transformers(student: Path, folder: Path) -> None:
         from sentence_transformers.sentence_transformer import modules
     except ImportError as error:
         raise MissingExtra("sentence-transformers", "train", "this export") from error
-    from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(student / "tokenizer.json"))
+    tokenizer = tokenizer_files.open_tokenizer(tokenizer_files.find(student))
     table = dequantised(student)
     embedding = modules.StaticEmbedding(
         tokenizer, embedding_weights=table[: tokenizer.get_vocab_size()]
@@ -241,8 +239,6 @@ def _encoded(
     table: NDArray[np.float32], tokenizer: Path, texts: Sequence[str], normalised: bool
 ) -> Matrix:
     """The vectors of `texts` by this table, (n, dim)."""
-    from tokenizers import Tokenizer
-
     rows, scale = quantised(table, 16)
-    opened = Tokenizer.from_file(str(tokenizer))
+    opened = tokenizer_files.open_tokenizer(tokenizer)
     return StaticEncoder(opened, rows, scale, "", "", normalised=normalised).encode(texts)

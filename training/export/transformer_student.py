@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ConfigError, TandemError
+from indexer.encoders import tokenizer_files
 from indexer.encoders.neutral_space import NeutralSpace, estimate
 from indexer.encoders.transformer_encoder import FORMAT, CompactEncoder, mark, read
 from training.export.onnx_graph import body_graph
@@ -88,12 +89,12 @@ def export_compact(
     parts = parts_of(model, name)
     with _replacing(folder) as scratch:
         scratch.mkdir(parents=True)
-        (scratch / "tokenizer.json").write_text(parts.tokenizer, "utf-8")
+        packed = tokenizer_files.pack(parts.tokenizer, scratch)
         tensors = _tensors(parts, bits)
         _save(tensors, scratch / "model.safetensors")
-        _write_config(scratch, parts, bits, name, facts)
+        _write_config(scratch, parts, packed, bits, name, facts)
         (scratch / "body.onnx").write_bytes(body_graph(read(scratch).layers))
-        _write_config(scratch, parts, bits, name, facts)
+        _write_config(scratch, parts, packed, bits, name, facts)
         if card:
             (scratch / "MODEL_CARD.md").write_text(card, "utf-8")
         encoder = CompactEncoder.load(scratch, device="cpu")
@@ -103,7 +104,7 @@ def export_compact(
                 np.eye(encoder.dim, dtype=np.float32), encoder.encode(texts), whiten
             )
             _save(tensors, scratch / "model.safetensors")
-            _write_config(scratch, parts, bits, name, facts)
+            _write_config(scratch, parts, packed, bits, name, facts)
             encoder = CompactEncoder.load(scratch, device="cpu")
         space = neutral if isinstance(neutral, NeutralSpace) else None
         if neutral is True:
@@ -111,7 +112,7 @@ def export_compact(
         if space is not None:
             tensors |= {"neutral.means": space.means, "neutral.directions": space.directions}
             _save(tensors, scratch / "model.safetensors")
-            _write_config(scratch, parts, bits, name, facts)
+            _write_config(scratch, parts, packed, bits, name, facts)
     return found
 
 
@@ -202,17 +203,23 @@ def _save(tensors: Mapping[str, NDArray[Any]], file: Path) -> None:
 
 
 def _write_config(
-    folder: Path, parts: Parts, bits: Bits, name: str, facts: Mapping[str, Any] | None
+    folder: Path,
+    parts: Parts,
+    packed: Mapping[str, Any],
+    bits: Bits,
+    name: str,
+    facts: Mapping[str, Any] | None,
 ) -> None:
-    """config.json, with the sizes and digests of what is in `folder`."""
-    files = {
+    """config.json, with the sizes and digests of what is in `folder`; `packed`: of its tokenizer."""
+    files: dict[str, Mapping[str, Any]] = {
         path.name: {
             "bytes": path.stat().st_size,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
         for path in sorted(folder.iterdir())
-        if path.name in ("tokenizer.json", "model.safetensors", "body.onnx")
+        if path.name in ("model.safetensors", "body.onnx")
     }
+    files[tokenizer_files.PACKED] = packed
     config: dict[str, Any] = {
         "format": FORMAT,
         "name": name,

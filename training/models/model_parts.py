@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ConfigError
+from indexer.encoders import tokenizer_files
 from indexer.encoders.transformer_encoder import Stored, read
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def restored(folder: Path) -> SentenceTransformer:
     stored = read(folder)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     layers, limit = stored.layers, len(stored.positions)
-    tokenizer = wrap_tokenizer(folder / "tokenizer.json", limit)
+    tokenizer = wrap_tokenizer(tokenizer_files.find(folder), limit)
     shape: dict[str, Any] = {
         "vocab_size": len(stored.rows),
         "hidden_size": layers.dim,

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from configs.errors import ConfigError
 from configs.training_static import StaticSettings
+from indexer.encoders import tokenizer_files
 from indexer.encoders.opening import PACKAGED, open_encoder
 from indexer.encoders.static_encoder import StaticEncoder
 from indexer.schema import Matrix
@@ -77,11 +78,11 @@ def open_start(settings: StaticSettings) -> StaticStart:
         raise ConfigError(
             f"dim: {settings.start}, the start, has {encoder.dim} dimensions, the student cannot have {settings.dim}"
         )
-    own = _unigram(encoder.folder / "tokenizer.json", "start")
+    own = _unigram(tokenizer_files.find(encoder.folder), "start")
     found: list[tuple[str, float]] = []
     if settings.vocabulary_from:
         place = PACKAGED.get(settings.vocabulary_from, Path(settings.vocabulary_from))
-        file = place / "tokenizer.json" if place.is_dir() else place
+        file = tokenizer_files.find(place) if place.is_dir() else place
         other = _unigram(file, "vocabulary_from")
         found = unreadable_pieces(own, [(piece, score) for piece, score in other["model"]["vocab"]])
         own["model"]["vocab"] += [[piece, score] for piece, score in found]
@@ -121,7 +122,7 @@ def _unknown(tokenizer: dict[str, Any]) -> int:
 def _unigram(file: Path, setting: str) -> dict[str, Any]:
     """The JSON of a unigram tokenizer."""
     try:
-        found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        found: dict[str, Any] = json.loads(tokenizer_files.read_text(file))
         kind = found["model"]["type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import ConfigError
+from indexer.encoders import tokenizer_files
 from indexer.encoders.local_models import FAST
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SPECIAL = {  # role -> the spellings in use, the one that is added when none is 
 def tokenizer_file(path: str) -> Path:
     """The tokenizer.json that `path` names: a file, a folder with one, or `fast`, the shipped one."""
     folder = FAST if path in ("fast", "default") else Path(path)
-    file = folder / "tokenizer.json" if folder.is_dir() else folder
+    file = tokenizer_files.find(folder) if folder.is_dir() else folder
     if not file.is_file():
         raise ConfigError(
             f"student.tokenizer {path}: no such file; make one with tandem train tokenizer"
@@ -35,14 +36,11 @@ def tokenizer_file(path: str) -> Path:
 
 
 def wrap_tokenizer(file: Path, max_tokens: int) -> PreTrainedTokenizerFast:
-    """A tokenizer.json as transformers wants it, with [CLS], [SEP] and [MASK] added where absent."""
-    from tokenizers import Tokenizer
+    """A tokenizer's file as transformers wants it, with [CLS], [SEP] and [MASK] added where absent."""
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer: Tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    tokenizer = tokenizer_files.open_tokenizer(file)
     named = {role: _spelling(tokenizer, spellings) for role, spellings in SPECIAL.items()}
     tokenizer.add_special_tokens(list(named.values()))
     first, last = named["cls_token"], named["sep_token"]
