@@ -173,7 +173,8 @@ def _is_dashed_query(error: click.ClickException) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a TandemError ends it with one line on stderr and exit code 1."""
+    """Run the command; a TandemError ends it with one line on stderr, and exit code 2 where an option or a setting
+    is wrong, 1 otherwise."""
     try:
         code = tandem.main(
             args=None if arguments is None else list(arguments),
@@ -185,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(code)
     except TandemError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
     except click.ClickException as error:
         error.show()
         if isinstance(error, click.UsageError) and (near := nearest_command(error)):

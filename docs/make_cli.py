@@ -13,7 +13,7 @@ WIDTH = 110  # columns of the help texts
 HEAD = """# The command line
 
 Made by `make docs` from `--help`. Results go to standard output, messages to standard error; `--json` is for programs.
-The exit code is 0, 1 (it failed, or input was set aside; the message says why) or 2 (the command was called wrongly).
+The exit code is 0, 1 (it failed, or input was set aside; the message says why) or 2 (the command was called wrongly: an option, a setting, a configuration).
 Settings come from YAML files (`--config`) and from `--set KEY=VALUE`; `configs/settings.py` lists them all.
 """
 

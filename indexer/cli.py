@@ -110,6 +110,13 @@ def _as_settings(kinds: Sequence[str]) -> list[str]:
     pairs = [kind.rpartition("=") for kind in kinds]
     if any(not equals or not name for name, equals, _ in pairs):
         raise click.UsageError("--kind: write it as NAME=KIND, for example price=number")
+    from indexer.text.field_values import KINDS
+
+    for name, _, kind in pairs:
+        if kind not in KINDS:
+            raise click.UsageError(
+                f"--kind {name}={kind}: there is no kind {kind!r}; choose one of {', '.join(KINDS)}"
+            )
     if any("." in name for name, _, _ in pairs):  # a setting's name is divided at dots
         named = {name: kind for name, _, kind in pairs}
         return [f"fields={json.dumps(named, ensure_ascii=False)}"]

@@ -61,7 +61,9 @@ def test_an_empty_file(run: Command, tmp_path: Path) -> None:
 
 def test_a_folder_where_a_file_is_meant(run: Command, tmp_path: Path, index: Path) -> None:
     refused(run("search", "-i", index, "--queries", tmp_path), "a folder, not a file")
-    refused(run("search", "x", "-i", index, "--config", tmp_path), "a folder; name a YAML file")
+    refused(
+        run("search", "x", "-i", index, "--config", tmp_path), "a folder; name a YAML file", code=2
+    )
 
 
 def test_a_file_where_a_folder_is_meant(run: Command, tmp_path: Path) -> None:
@@ -227,7 +229,30 @@ def test_an_unknown_language(run: Command, index: Path) -> None:
 
 def test_an_unknown_setting(run: Command, index: Path) -> None:
     ended = run("search", "x", "-i", index, "--set", "search.poool=3")
-    refused(ended, "search.poool", "did you mean search.pool?")
+    refused(ended, "search.poool", "did you mean search.pool?", code=2)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--set", "search.k=abc", "search.k must be int"),
+        ("--where", "(a", "is expected at the end"),
+        ("--sort", "nofield", "no document has a field 'nofield'"),
+        ("--facet", "nofield", "no document has a field 'nofield'"),
+    ],
+)
+def test_an_option_that_cannot_be_right_ends_with_code_2(
+    run: Command, index: Path, option: str, value: str, said: str
+) -> None:
+    refused(run("search", "x", "-i", index, option, value), said, code=2)
+
+
+def test_an_unknown_kind_of_field_names_its_option(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "docs.jsonl").write_text(GOOD)
+    ended = run("index", "build", tmp_path / "docs.jsonl", "-o", tmp_path / "i", "--kind", "a=word")
+    assert ended.code == 2
+    assert "--kind a=word: there is no kind 'word'; choose one of keyword, number" in ended.err
+    assert not (tmp_path / "i").exists()
 
 
 @pytest.mark.parametrize(

@@ -887,6 +887,10 @@ def test_hits_are_exported_as_files(client: FlaskClient) -> None:
     refused = client.get("/api/v1/search?q=hospital&format=xls")
     assert refused.status_code == 400
     assert "choose one of json, csv, jsonl" in refused.get_data(as_text=True)
+    both = client.get("/api/v1/search?q=hospital&format=xls&k=many").get_json()["error"]["problems"]
+    assert [problem["field"] for problem in both] == ["format", "k"]
+    posted = client.post("/api/v1/search", json={"q": "hospital", "format": "csv"}).get_json()
+    assert "POST answers with JSON" in posted["error"]["problems"][0]["message"]
 
 
 def test_a_cell_that_a_spreadsheet_would_compute_is_text() -> None:

@@ -35,7 +35,12 @@ def search() -> Response:
         return _answer(values)
     if kind not in FORMATS:
         message = f"There is no format {shown(kind)}; choose one of json, {', '.join(FORMATS)}."
-        raise Refused([Problem("format_unknown", "format", message)])
+        problems = [Problem("format_unknown", "format", message)]
+        try:
+            _asked(values)
+        except Refused as refused:  # all that is wrong is told at once
+            problems += refused.problems
+        raise Refused(problems)
     asked, found = _searched(values)
     response = Response(
         exported(asked.query, found.hits, found.floor, str(kind)), content_type=FORMATS[str(kind)]
@@ -172,11 +177,16 @@ def _answer(values: dict[str, object]) -> Response:
     return jsonify(_found(*_searched(values)))
 
 
-def _searched(values: dict[str, object]) -> tuple[Asked, Found]:
+def _asked(values: dict[str, object]) -> Asked:
     shared = services()
     facts = shared.live.facts()
     known = [language.code for language in facts.languages]
-    asked = read(values, shared.limits, known, strict=True, kinds=facts.kinds)
+    return read(values, shared.limits, known, strict=True, kinds=facts.kinds)
+
+
+def _searched(values: dict[str, object]) -> tuple[Asked, Found]:
+    shared = services()
+    asked = _asked(values)
     found = shared.live.search(asked)
     shared.metrics.count("tandem_searches_total", mode=asked.mode)
     if not found.hits and not asked.offset:

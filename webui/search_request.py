@@ -179,6 +179,9 @@ def read(
 
 
 def _unknown_field(name: str) -> Problem:
+    if name == "format":  # one of a GET request only
+        message = "A file of hits is made by GET /api/v1/search; POST answers with JSON: leave format out."
+        return Problem("field_unknown", name, message)
     near = difflib.get_close_matches(name[:40], FIELDS, n=1)
     cure = f"did you mean {near[0]}?" if near else f"known are {', '.join(FIELDS)}."
     return Problem("field_unknown", name[:40], f"There is no field {shown(name)}; {cure}")
