@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["derived", "folder", "tensors"]
+__all__ = ["derived", "folder", "is_kept", "tensors"]
 
 _DIGEST = 32  # bytes of a SHA-256
 _KEPT = 8  # files of one name: those of other students, and of older versions
@@ -40,17 +40,28 @@ def derived(name: str, source: bytes, make: Callable[[], Arrays]) -> Arrays:
 
     `source` is all that the arrays depend on, or a digest of it.
     """
-    home = folder()
-    if home is None:
+    file = _file(name, source)
+    if file is None:
         return make()
-    file = home / f"{name}-{hashlib.sha256(source).hexdigest()[:_DIGEST]}"
     with contextlib.suppress(OSError, ValueError):
         return _checked(file)
     made = make()
     with contextlib.suppress(OSError):
         _write(file, made)
-        _prune(home, name)
+        _prune(file.parent, name)
     return made
+
+
+def is_kept(name: str, source: bytes) -> bool:
+    """Whether `derived` finds what it kept; also where it keeps nothing, and waiting for it later would not help."""
+    file = _file(name, source)
+    return file is None or file.is_file()
+
+
+def _file(name: str, source: bytes) -> Path | None:
+    home = folder()
+    digest = hashlib.sha256(source).hexdigest()[:_DIGEST]
+    return None if home is None else home / f"{name}-{digest}"
 
 
 def folder() -> Path | None:

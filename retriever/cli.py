@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, DocumentError
 from configs.options import config_options, index_option, json_option
 
 if TYPE_CHECKING:
@@ -147,7 +148,10 @@ def search(
     if like is not None:
         _search_like(asked, like)
     elif query is not None:
-        _search_one(asked, query, sort, facets, literal)
+        if _is_terminal() and not as_json and kind is None:
+            _search_at_once(asked, query, sort, facets, literal)
+        else:
+            _search_one(asked, query, sort, facets, literal)
     elif queries is not None:
         _search_file(asked, queries)
 
@@ -254,6 +258,33 @@ def _search_one(
         _print_one(asked, hits, counts, seconds)
 
 
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _search_at_once(
+    asked: _Asked, query: str, sort: str | None, facets: tuple[str, ...], literal: bool
+) -> None:
+    """The hits for a person, who does not wait for dictionaries that this machine has not prepared yet: they are prepared
+    when the hits have been read. A program gets the whole search, however long the first one takes."""
+    from indexer.text import lemmas
+    from indexer.text.languages import name
+
+    with lemmas.without_waiting() as left:
+        _search_one(asked, query, sort, facets, literal)
+    if not left:
+        return
+    click.echo(
+        f"Without the {'dictionaries' if len(left) > 1 else 'dictionary'} of {len(left)} "
+        f"language{'s' if len(left) > 1 else ''} for once; prepared now, for later searches (Ctrl-C to leave it):",
+        err=True,
+    )
+    for lang in sorted(left):
+        click.echo(f"  {name(lang)}", err=True)
+        lemmas.prepare_dictionary(lang)
+    click.echo("Done: from now on a search finds the other forms of its words.", err=True)
+
+
 def _print_one(
     asked: _Asked, hits: Hits, counts: Mapping[str, Mapping[str, int]], seconds: float
 ) -> None:
@@ -330,10 +361,10 @@ def _line(hit: Hit, name: str) -> str:
 
 
 def _run_line(hit: Hit, name: str) -> str:
-    """A line of a TREC run. ConfigError for an id with a blank, which the format cannot hold."""
+    """A line of a TREC run. DocumentError for an id with a blank, which the format cannot hold."""
     for id_ in (name, hit.document.id):
         if len(id_.split()) != 1:
-            raise ConfigError(
+            raise DocumentError(
                 f"the id {id_!r} has a blank, which a TREC run cannot hold; use --json"
             )
     return f"{name} Q0 {hit.document.id} {hit.rank} {hit.score:.6f} tandem"

@@ -22,7 +22,7 @@ from .analysis import (
 from .compression import SUFFIXES, UNREADABLE, open_file, open_text, strip_suffix
 from .conditions import comparisons, contained, parse_condition
 from .folders import Listing
-from .lemmas import is_known, prepare_dictionary
+from .lemmas import is_known, prepare_dictionary, without_waiting
 from .passages import passage_texts, split
 from .records import Columns, OwnFields, check_document, document_of
 from .rejects import OnReject, Reject, RejectLog, file_of
@@ -104,6 +104,7 @@ __all__ = [
     "unspaced",
     "visible",
     "weighted_terms",
+    "without_waiting",
     "word_matches",
     "word_terms",
     "words_of",

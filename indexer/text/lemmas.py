@@ -7,6 +7,7 @@ that is met, and memory-mapped from then on: 12 bytes a form, nothing to unpack 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import functools
 import itertools
 import re
@@ -17,10 +18,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.disk_cache import derived
+from indexer.disk_cache import derived, is_kept
 from indexer.text.spelling import letters, one_spelling
 
-__all__ = ["DICTIONARIES", "is_known", "lemmas", "prepare_dictionary"]
+__all__ = ["DICTIONARIES", "is_known", "lemmas", "prepare_dictionary", "without_waiting"]
 
 # Language to dictionary, for those where it finds more than it confuses; see `docs/languages.md`.
 DICTIONARIES = {
@@ -69,6 +70,21 @@ def prepare_dictionary(lang: str) -> None:
     _table(lang)
 
 
+@contextlib.contextmanager
+def without_waiting() -> Iterator[set[str]]:
+    """In this process and until the end of the block, a dictionary that has no table on this machine yet is left out.
+
+    Gives the languages that were left out so far: what `prepare_dictionary` is to be called with afterwards. Words that
+    were analysed meanwhile may be remembered without their dictionary form until the process ends.
+    """
+    global _left_out
+    _left_out = left = set()
+    try:
+        yield left
+    finally:
+        _left_out = None
+
+
 def is_known(word: str, lang: str) -> bool:
     """Whether a word, in small letters, stands in the dictionary of a language, as a form or as a lemma."""
     spelled = one_spelling(letters(word))
@@ -79,6 +95,7 @@ def is_known(word: str, lang: str) -> bool:
 
 
 _tables: dict[str, _Table | None] = {}
+_left_out: set[str] | None = None  # None: a table that is not there is made, and waited for
 _making = threading.Lock()
 
 
@@ -152,18 +169,27 @@ def _powers(count: int) -> NDArray[np.uint64]:
 def _table(lang: str) -> _Table | None:
     """The table of a language; None where there is no dictionary. Two threads that need one make it once."""
     if lang not in _tables:
+        left = _left_out
+        if left is not None and lang in DICTIONARIES and not is_kept(*_named(lang)):
+            left.add(lang)
+            return None
         with _making:
             if lang not in _tables:
                 _tables[lang] = _opened(lang) if lang in DICTIONARIES else None
     return _tables[lang]
 
 
-def _opened(lang: str) -> _Table:
+def _named(lang: str) -> tuple[str, bytes]:
+    """The name of a language's table in the cache, and what it is made of."""
     import simplemma
 
     code = DICTIONARIES[lang]
-    source = f"{_VERSION} {code} {simplemma.__version__} {unicodedata.unidata_version}".encode()
-    arrays = derived(f"lemmas-{code}", source, lambda: _made(code))
+    source = f"{_VERSION} {code} {simplemma.__version__} {unicodedata.unidata_version}"
+    return f"lemmas-{code}", source.encode()
+
+
+def _opened(lang: str) -> _Table:
+    arrays = derived(*_named(lang), lambda: _made(DICTIONARIES[lang]))
     return _Table(arrays["hashes"], arrays["which"], arrays["text"])
 
 
