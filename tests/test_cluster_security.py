@@ -309,6 +309,6 @@ def test_no_secret_is_a_setting_or_stands_in_the_list_of_processes(
         [*command, "--set", f"elasticsearch.password={PASSWORD}"],
         env=environment, capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "there is no setting elasticsearch.password" in refused.stderr
     assert PASSWORD not in refused.stderr

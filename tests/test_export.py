@@ -232,7 +232,7 @@ def test_what_cannot_be_exported_is_told(
     places = {"there": student, **{one: tmp_path / one for one in ("new", "away", "empty", "full")}}
     with pytest.raises(SystemExit) as ended:
         tandem.main(["train", "export", *(part.format(**places) for part in call)])
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     assert (tmp_path / "full" / "thesis.txt").read_text() == "mine"

@@ -413,8 +413,8 @@ def test_kinds_are_declared_where_an_index_is_made(run: Command, tmp_path: Path)
     assert [json.loads(line)["id"] for line in shown.splitlines()] == ["1"]
     assert "no (number)" in run("index", "info", tmp_path / "ix").out
     ended = run(*command, "--overwrite", "--kind", "no=money")
-    assert ended.code == 1
-    assert "fields.no" in ended.err and "keyword" in ended.err
+    assert ended.code == 2
+    assert "--kind no=money" in ended.err and "keyword" in ended.err
     assert run(*command, "--overwrite", "--kind", "no").code == 2
 
 

@@ -60,7 +60,7 @@ def test_the_command_says_it_and_makes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ended = runner(capsys)("train", "simcse", "--config", "small-czech-simcse", "-o", "out")
-    assert ended.code == 1
+    assert ended.code == 2
     assert "student.model runs/small-czech-retromae/model: no such folder" in ended.err
     assert "texts[0].path data/parallel/en-cs.tsv.xz" in ended.err
     assert not (tmp_path / "out").exists()

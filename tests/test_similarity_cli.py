@@ -98,7 +98,7 @@ def test_sts_and_bias_across_languages(capsys: pytest.CaptureFixture[str], tmp_p
     assert [one["name"] for one in alone["sets"]] == ["cs", "en", "en-cs"]
     assert alone["expected"] == pytest.approx(sum(one["spearman"] for one in alone["sets"]) / 3)
     code, _, err = run(capsys, "sts", cs, "--across", "--encoder", "hash")
-    assert code == 1 and "two languages or more" in err
+    assert code == 2 and "two languages or more" in err
 
 
 def test_the_pool_of_all_languages(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_pool_of_all_languages(capsys: pytest.CaptureFixture[str], tmp_path:
     report = as_json(capsys, "bias", "--pool", cs, f"deu={de}", "--limit", "2", "--encoder", "hash")
     assert report["result"]["langs"] == ["eng", "ces", "deu"] and report["result"]["queries"] == 6
     code, _, err = run(capsys, "bias", "--pool", cs, de, "--encoder", "hash")
-    assert code == 1 and "of which language? Write it as LANG=" in err
+    assert code == 2 and "of which language? Write it as LANG=" in err
 
 
 def test_paraphrase_and_probe(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_bucc_without_a_threshold_is_called_an_upper_bound(
     code, _, err = run(
         capsys, "bitext", "bucc", test, "--encoder", "hash", "-o", str(tmp_path / "o")
     )
-    assert code == 1 and "give --train or --threshold" in err
+    assert code == 2 and "give --train or --threshold" in err
 
 
 def test_mine_writes_pairs_and_uses_its_folders_again(
@@ -228,7 +228,7 @@ def test_mine_writes_pairs_and_uses_its_folders_again(
     folders = [f"{work}/source.index", f"{work}/target.index"]
     assert run(capsys, "bitext", "mine", *folders)[1] == out
     code, _, err = run(capsys, *arguments[:4], "--encoder", "hash:32", "--work", work)
-    assert code == 1 and "made from other sentences, another encoder or factory" in err
+    assert code == 2 and "made from other sentences, another encoder or factory" in err
 
 
 def test_mine_refuses_what_it_cannot_use(
@@ -238,7 +238,7 @@ def test_mine_refuses_what_it_cannot_use(
     code, _, err = run(capsys, "bitext", "mine", full, empty, "--encoder", "hash")
     assert code == 1 and "b.txt: the file is empty" in err
     code, _, err = run(capsys, "bitext", "mine", full, full, "--langs", "en", "--encoder", "hash")
-    assert code == 1 and "two languages are expected" in err
+    assert code == 2 and "two languages are expected" in err
     assert run(capsys, "bitext", "mine", full)[0] == 2
     assert run(capsys, "bitext", "mine", full, full, "-k", "0")[0] == 2
 
@@ -260,7 +260,7 @@ def test_speed_of_documents_and_of_an_index(
     code, _, err = run(capsys, "speed", "--queries", blank, "--encoder", "hash")
     assert code == 1 and "blank.txt:2: a query without text" in err
     code, _, err = run(capsys, "speed", "--encoder", "hash")
-    assert code == 1 and "nothing to measure" in err
+    assert code == 2 and "nothing to measure" in err
 
 
 def test_an_index_names_its_encoder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_an_index_names_its_encoder(capsys: pytest.CaptureFixture[str], tmp_path
     pairs = write(tmp_path / "p.tsv", "Praha\tPraha", "Brno\tBrno")
     assert as_json(capsys, "tatoeba", pairs, "-i", index)["encoder"]["name"] == "hash:48"
     code, _, err = run(capsys, "tatoeba", pairs, "-i", index, "--encoder", "hash")
-    assert code == 1 and "both name an encoder" in err
+    assert code == 2 and "both name an encoder" in err
     report = as_json(capsys, "speed", "-i", index, "--count", "3")
     assert report["result"]["documents"] == 1
 
@@ -282,9 +282,9 @@ def test_a_curve_needs_something_to_measure_on(
     pairs = write(tmp_path / "en-cs.tsv", "a\tb", "c\td")
     base = ["curve", pairs, "-o", str(tmp_path / "out"), "--sizes", "1,2"]
     code, _, err = run(capsys, *base, "--train", "distill {pairs} {student}")
-    assert code == 1 and "give --tatoeba or --sts" in err
+    assert code == 2 and "give --tatoeba or --sts" in err
     code, _, err = run(capsys, *base, "--train", "distill {pairs}", "--tatoeba", pairs)
-    assert code == 1 and "{student} must stand in it" in err
+    assert code == 2 and "{student} must stand in it" in err
 
 
 def test_questions_ask_one_pool_of_the_answers_of_all_languages(

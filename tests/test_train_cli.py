@@ -89,7 +89,7 @@ def test_small_is_twelve_layers_of_256() -> None:
 def test_a_wrong_setting_names_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         tandem.main(["train", "distill", "-o", "x", "--set", "run.batchsize=3"])
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert "did you mean run.batch_size?" in capsys.readouterr().err
 
 
@@ -123,7 +123,7 @@ def test_a_run_without_corpora_is_told(tmp_path: Path, capsys: pytest.CaptureFix
         small = ["--set", "student.layers=1", "--set", "student.width=8"]
         place = ["--set", f"student.tokenizer={tokenizer}", "-o", str(tmp_path / "run")]
         tandem.main(["train", "mnr", *small, *place])
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert "no corpus is named" in capsys.readouterr().err
 
 

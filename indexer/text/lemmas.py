@@ -78,7 +78,8 @@ def without_waiting() -> Iterator[set[str]]:
     were analysed meanwhile may be remembered without their dictionary form until the process ends.
     """
     global _left_out
-    _left_out = left = set()
+    left: set[str] = set()
+    _left_out = left
     try:
         yield left
     finally:
