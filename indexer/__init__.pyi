@@ -4,7 +4,7 @@ from .build import ChangeReport, add_documents, build_index
 from .cluster import ClusterIndex
 from .cluster_verify import cluster_info
 from .collections import encoder_of, open_collection
-from .disk_cache import derived, tensors
+from .disk_cache import derived, is_kept, tensors
 from .folder import IndexFolder
 from .schema import (
     AllOf,
@@ -89,6 +89,7 @@ __all__ = [
     "derived",
     "encoder_of",
     "faiss",
+    "is_kept",
     "limit",
     "onnxruntime",
     "open_collection",

@@ -267,10 +267,10 @@ def _search_at_once(
 ) -> None:
     """The hits for a person, who does not wait for dictionaries that this machine has not prepared yet: they are prepared
     when the hits have been read. A program gets the whole search, however long the first one takes."""
-    from indexer.text import lemmas
+    from indexer.text import prepare_dictionary, without_waiting
     from indexer.text.languages import name
 
-    with lemmas.without_waiting() as left:
+    with without_waiting() as left:
         _search_one(asked, query, sort, facets, literal)
     if not left:
         return
@@ -281,7 +281,7 @@ def _search_at_once(
     )
     for lang in sorted(left):
         click.echo(f"  {name(lang)}", err=True)
-        lemmas.prepare_dictionary(lang)
+        prepare_dictionary(lang)
     click.echo("Done: from now on a search finds the other forms of its words.", err=True)
 
 

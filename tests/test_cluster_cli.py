@@ -108,5 +108,5 @@ def test_settings_name_the_cluster_too(address: str, capsys: pytest.CaptureFixtu
         failure("index", "info", address, "--set", "elasticsearch.hosts=[http://127.0.0.1:9]") == 1
     )
     assert "http://127.0.0.1:9:" in capsys.readouterr().err
-    assert failure("index", "info", address, "--set", "elasticsearch.timeout=0") == 1
+    assert failure("index", "info", address, "--set", "elasticsearch.timeout=0") == 2
     assert "timeout must be above 0" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_a_person_has_the_hits_first(
         prepared.append(lang)
         prepare(lang)
 
-    monkeypatch.setattr(lemmas, "prepare_dictionary", seen)
+    monkeypatch.setattr("indexer.text.prepare_dictionary", seen)
     ended = run("search", "capall", "-i", index)
     assert (ended.code, prepared) == (0, ["ga"])
     assert "1 hit in" in ended.err.split("Without the dictionary of 1 language")[0]
