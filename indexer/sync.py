@@ -21,6 +21,7 @@ from configs.errors import DocumentError, IndexFolderError
 from indexer.build import ChangeReport, add_documents
 from indexer.folder import open_store
 from indexer.schema import Document, Encoder, FieldKind
+from indexer.storage.commit import refuse_foreign
 from indexer.storage.manifest import MANIFEST, read_manifest
 from indexer.text.folders import Listing
 from indexer.text.rejects import OnReject, Reject, file_of
@@ -184,6 +185,7 @@ def sync_folder(
     is no longer in the index. `build` makes an index of documents where there is none; without it that is
     an IndexFolderError. Raises DocumentError as `read_documents`.
     """
+    refuse_foreign(Path(index))  # before anything is written beside what is not ours
     target = _FolderTarget(Path(index), encoder, kinds, progress, workers, device)
     return sync_with(
         target, folder, options=options, build=build, allow_empty=allow_empty,

@@ -121,3 +121,23 @@ def test_a_query_file_is_not_sent_to_an_option_that_search_lacks(tmp_path: Path)
     with pytest.raises(DocumentError, match="save the file as UTF-8") as caught:
         read_topics(file)
     assert "--encoding" not in str(caught.value)
+
+
+def test_a_folder_that_sync_refuses_stays_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "notes.txt").write_text("mine")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.txt").write_text("a hospital in Prague")
+    call = ["index", "sync", str(tmp_path / "source"), "-i", str(tmp_path / "own")]
+    ended = CliRunner().invoke(tandem.tandem, [*call, "--encoder", "hash"])
+    assert isinstance(ended.exception, IndexFolderError)
+    assert [file.name for file in (tmp_path / "own").iterdir()] == ["notes.txt"]
+
+
+def test_a_text_that_is_an_object_is_called_so(tmp_path: Path) -> None:
+    lines = '{"id": "a", "text": {"body": "x"}}\n{"id": "b", "text": "a hospital"}\n'
+    (tmp_path / "d.jsonl").write_text(lines)
+    rejects: list[Reject] = []
+    kept = list(read_documents([str(tmp_path / "d.jsonl")], rejects.append))
+    assert [document.id for document in kept] == ["b"]
+    assert rejects[0].reason.startswith("text is an object (body), and text is a string")

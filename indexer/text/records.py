@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import functools
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -184,12 +185,20 @@ def document_of(
     fields = {}
     if len(taken) < len(record):
         fields = own_fields({name: v for name, v in record.items() if name not in taken})
-        own.note(fields)
-    if not title.strip() and not text.strip() and fields and not columns.texts:
+    empty = not title.strip() and not text.strip()
+    for name in itertools.chain(*layout.texts) if empty else ():
+        if isinstance(record[name], Mapping):
+            raise ValueError(
+                f"{name} is an object ({', '.join(map(str, list(record[name])[:5]))}), and text is a string; write it as "
+                "one first, with jq for example"
+            )
+    if empty and fields and not columns.texts:
         raise ValueError(
             "title and text are empty; name the field that holds the text: --text-field NAME, "
             f"of {', '.join(list(fields)[:10])}"
         )
+    if fields:
+        own.note(fields)
     return Document(id_, text, title, url, lang, fields, place)
 
 
