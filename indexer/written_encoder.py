@@ -48,9 +48,14 @@ def mismatch(encoder: Encoder, entry: EncoderEntry) -> str | None:
     """What is wrong with searching or changing the index of `entry` with `encoder`; None where nothing is."""
     if encoder.fingerprint == entry.fingerprint:
         return None
+    anew = "build it anew from its own texts: tandem index build --from INDEX -o NEW"
+    if encoder.name == entry.name and not entry.neutral:
+        return (
+            f"written with other weights or prompts of the encoder {entry.name} (fingerprint {entry.fingerprint}) than "
+            f"this installation has ({encoder.fingerprint}); {anew}"
+        )
     neutral = "; it was written with encoder.neutral=true" if entry.neutral else ""
     return (
         f"written with the encoder {entry.name} (fingerprint {entry.fingerprint}){neutral}, not with "
-        f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or build it anew from "
-        "its own texts: tandem index build --from INDEX -o NEW"
+        f"{encoder.name} (fingerprint {encoder.fingerprint}); open it with that one, or {anew}"
     )

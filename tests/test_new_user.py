@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from click.testing import CliRunner
 
 import tandem
 from configs.errors import DocumentError, IndexFolderError
+from indexer.encoders.hash_encoder import HashEncoder
+from indexer.storage.manifest import read_manifest
 from indexer.text.rejects import Reject
 from indexer.text.sources import read_documents
+from indexer.written_encoder import mismatch
 
 
 def built(place: Path) -> tandem.SearchIndex:
@@ -141,3 +145,14 @@ def test_a_text_that_is_an_object_is_called_so(tmp_path: Path) -> None:
     kept = list(read_documents([str(tmp_path / "d.jsonl")], rejects.append))
     assert [document.id for document in kept] == ["b"]
     assert rejects[0].reason.startswith("text is an object (body), and text is a string")
+
+
+def test_an_index_of_older_weights_says_so_and_how_to_build_it_anew(tmp_path: Path) -> None:
+    built(tmp_path / "i").close()
+    entry = read_manifest(tmp_path / "i").encoder
+    older = dataclasses.replace(entry, fingerprint="older")
+    said = mismatch(HashEncoder(), older)
+    assert said is not None
+    assert said.startswith(f"written with other weights or prompts of the encoder {entry.name}")
+    assert "tandem index build --from INDEX -o NEW" in said
+    assert mismatch(HashEncoder(), entry) is None
