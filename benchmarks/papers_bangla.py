@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.papers_running import Scale, set_options, tandem, tandem_json
+from benchmarks.papers_running import Scale, set_options, tandem, tandem_json, train
 from configs.tables import markdown_table
 from eval.sentences.tables import read_rows
 from indexer.encoders.opening import open_encoder
@@ -101,10 +100,7 @@ class Bangla:
             "held_out.aside": 200,
             "run.patience": 0,
         }
-        start = time.monotonic()
-        changes = set_options(settings | dict(row.settings))
-        tandem("train", row.recipe, "--config", row.config, "-o", str(out), *changes)
-        (out / "minutes").write_text(str((time.monotonic() - start) / 60), "utf-8")
+        train(row.recipe, row.config, out, settings | dict(row.settings))
         return out
 
     def tokenizer(self) -> Path:

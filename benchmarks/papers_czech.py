@@ -7,7 +7,6 @@ import json
 import lzma
 import re
 import statistics
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.papers_running import Scale, set_options, tandem, tandem_json
+from benchmarks.papers_running import Scale, set_options, tandem, tandem_json, train
 from configs.tables import markdown_table
 
 __all__ = ["CZECH", "Czech", "Row"]
@@ -147,9 +146,7 @@ class Czech:
         else:
             count = self.scale.pretraining if row.recipe == "retromae" else self.scale.sentences
             settings["texts"] = [{"path": str(self.pairs(count)), "column": 3}]
-        start = time.monotonic()
-        _train(row.recipe, f"small-czech-{row.recipe}", out, settings)
-        (out / "minutes").write_text(str((time.monotonic() - start) / 60), "utf-8")
+        train(row.recipe, f"small-czech-{row.recipe}", out, settings)
         return out / "model"
 
     def tokenizer(self) -> Path:
@@ -207,7 +204,3 @@ class Czech:
             ])  # fmt: skip
         header = ["method", "Czech STS, Pearson", "the paper", "Costra", "the paper", "minutes"]
         return markdown_table(header, lines)
-
-
-def _train(recipe: str, config: str, out: Path, settings: Mapping[str, object]) -> None:
-    tandem("train", recipe, "--config", config, "-o", str(out), *set_options(settings))

@@ -10,13 +10,12 @@ import json
 import lzma
 import re
 import statistics
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks import bucc
-from benchmarks.papers_running import Scale, set_options, tandem, tandem_json
+from benchmarks.papers_running import Scale, tandem, tandem_json, train
 from configs.tables import markdown_table
 
 __all__ = ["Multilingual"]
@@ -143,9 +142,7 @@ class Multilingual:
                 "run.embedding_rate": 1e-4,
                 "run.patience": 0,
             } | dict(self.scale.settings.get("multilingual", {}))
-        start = time.monotonic()
-        tandem("train", "distill", "--config", "multilingual-distillation-xlmr", "-o", str(out), *set_options(settings))  # fmt: skip
-        (out / "minutes").write_text(str((time.monotonic() - start) / 60), "utf-8")
+        train("distill", "multilingual-distillation-xlmr", out, settings)
         return out
 
     def others(self, kinds: tuple[str, ...]) -> set[str]:

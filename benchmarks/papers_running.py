@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-__all__ = ["SCALES", "Scale", "set_options", "tandem", "tandem_json"]
+__all__ = ["SCALES", "Scale", "set_options", "tandem", "tandem_json", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,21 @@ def tandem(*call: str) -> str:
     """What a command printed; its progress goes to the terminal. Raises what ends the benchmark."""
     command = [sys.executable, "-m", "tandem", *call]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def train(recipe: str, config: str, out: Path, settings: Mapping[str, object]) -> None:
+    """`tandem train` into `out`; out/minutes says how long it took, with the earlier runs of one that was killed."""
+    log = out / "log.jsonl"
+    lines = log.read_text("utf-8").splitlines() if log.is_file() else []
+    earlier, last = 0.0, 0.0
+    for at in (float(one["seconds"]) for one in map(json.loads, lines) if "seconds" in one):
+        if at < last:  # each run counts from 0
+            earlier += last
+        last = at
+    start = time.monotonic()
+    tandem("train", recipe, "--config", config, "-o", str(out), *set_options(settings))
+    seconds = earlier + last + time.monotonic() - start
+    (out / "minutes").write_text(str(seconds / 60), "utf-8")
 
 
 def tandem_json(*call: str) -> Any:

@@ -10,6 +10,7 @@ import click
 from indexer.schema import Document
 from indexer.text.rejects import RejectLog
 from indexer.text.sources import read_documents
+from retriever.hits import LABELS
 from retriever.retriever import Retriever
 from retriever.snippets import snippet
 
@@ -35,8 +36,7 @@ def show(retriever: Retriever) -> None:
         click.echo(f"\n{click.style(query, bold=True)}  [{lang}]")
         for hit in retriever.search(query, k=3):
             parts = "   ".join(
-                f"{'meaning' if side == 'dense' else 'words'} {part.share:.2f}"
-                for side, part in hit.parts.items()
+                f"{LABELS[side]} {part.share:.2f}" for side, part in hit.parts.items()
             )
             shown = "".join(text for text, _ in snippet(hit, query, 90))
             click.echo(f"  {hit.rank}. [{hit.document.lang}] {hit.document.title}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.encoders.static_encoder import StaticEncoder, joined, replaced
-from indexer.encoders.token_vectors import aligner, aligner_facts, known_tokens
+from indexer.encoders.token_vectors import aligner, aligner_facts, aligns, known_tokens
 from indexer.prepare import Hashed, Prepared, texts_of, vectors_of
 from indexer.schema import Encoder, Matrix
 from indexer.storage.journal import Journal
@@ -30,10 +30,7 @@ def alignment_entry() -> AlignmentEntry | None:
 
 def same_tokens(entry: AlignmentEntry | None) -> bool:
     """Whether the tokens that an index keeps are those that `alignment_entry()` stands for; so are none and none."""
-    facts = aligner_facts()
-    if entry is None or facts is None:
-        return entry is None and facts is None
-    return facts.reads(entry.fingerprint)
+    return aligner_facts() is None if entry is None else aligns(entry.fingerprint)
 
 
 def tokens_of(texts: Sequence[str], encoder: Encoder | None = None) -> TokenSets:

@@ -110,13 +110,11 @@ def _as_settings(kinds: Sequence[str]) -> list[str]:
     pairs = [kind.rpartition("=") for kind in kinds]
     if any(not equals or not name for name, equals, _ in pairs):
         raise click.UsageError("--kind: write it as NAME=KIND, for example price=number")
-    from indexer.text.field_values import KINDS
+    if pairs:
+        from indexer.text.field_values import check_kind
 
-    for name, _, kind in pairs:
-        if kind not in KINDS:
-            raise click.UsageError(
-                f"--kind {name}={kind}: there is no kind {kind!r}; choose one of {', '.join(KINDS)}"
-            )
+        for name, _, kind in pairs:
+            check_kind(name, kind)
     if any("." in name for name, _, _ in pairs):  # a setting's name is divided at dots
         named = {name: kind for name, _, kind in pairs}
         return [f"fields={json.dumps(named, ensure_ascii=False)}"]
@@ -537,17 +535,19 @@ def info(index_path: str, as_json: bool, config: str | None, changes: tuple[str,
 
 
 def _alignment(path: Path, manifest: Manifest) -> str:
-    from indexer.encoders.token_vectors import aligner_facts
+    from indexer.encoders.token_vectors import aligner_facts, aligns
 
-    entry, facts = manifest.alignment, aligner_facts()
-    if entry is not None and facts is not None and facts.reads(entry.fingerprint):
+    entry = manifest.alignment
+    if entry is not None and aligns(entry.fingerprint):
         return f"tokens of {entry.name} ({entry.fingerprint})"
     found = (
         "off: no tokens are kept"
         if entry is None
         else f"off: tokens of another student ({entry.name}, {entry.fingerprint})"
     )
-    return found + (f"; add them: tandem index compact {path}" if facts is not None else "")
+    return found + (
+        f"; add them: tandem index compact {path}" if aligner_facts() is not None else ""
+    )
 
 
 def _named(counts: Mapping[str, int]) -> str:

@@ -38,7 +38,7 @@ from indexer.elastic.requests import (
     found_in,
     searched_languages,
 )
-from indexer.encoders.token_vectors import aligner, aligner_facts, token_table
+from indexer.encoders.token_vectors import aligner, aligns, token_table
 from indexer.encoders.word_weights import WordWeights
 from indexer.schema import (
     Bounds,
@@ -102,9 +102,7 @@ def note_of(address: str, settings: ElasticsearchSettings | None = None) -> Note
 
 def _is_ours(note: Note) -> bool:
     """Whether an index keeps tokens of the student that aligns words in this installation."""
-    facts = aligner_facts()
-    entry = note.alignment
-    return entry is not None and facts is not None and facts.reads(entry.fingerprint)
+    return note.alignment is not None and aligns(note.alignment.fingerprint)
 
 
 class ClusterIndex(ClusterEntries):

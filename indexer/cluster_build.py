@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BackendError, ConfigError, DocumentError
 from configs.settings import ElasticsearchSettings, LexicalSettings, PassageSettings
-from indexer.aligned_tokens import alignment_entry, same_tokens, tokens_of
+from indexer.aligned_tokens import alignment_entry, tokens_of
 from indexer.build import ChangeReport
 from indexer.calibration import SAMPLE, background, first_words
 from indexer.cluster import ClusterIndex, resolved
@@ -36,6 +36,7 @@ from indexer.elastic.conditions import equal_terms, ordered_terms
 from indexer.elastic.connection import Cluster, connect, explained, refusal
 from indexer.elastic.mapping import Note, body, language_field, meta, note_in, with_languages
 from indexer.elastic.requests import document_key, packed_tokens, passage_key
+from indexer.encoders.token_vectors import aligns
 from indexer.incoming import Incoming, Progress
 from indexer.prepare import BATCH, Hashed, Prepared, prepared_batches, texts_of, vectors_of
 from indexer.schema import Document, Encoder, FieldKind, Matrix
@@ -394,7 +395,7 @@ class _Writer:
         self.progress = progress or (lambda done: None)
         self.documents = 0
         self.sample = _Sample()
-        self.aligned = note.alignment is not None and same_tokens(note.alignment)
+        self.aligned = note.alignment is not None and aligns(note.alignment.fingerprint)
         self.fields: dict[str, FieldEntry] = dict(note.fields)
         self._languages: set[str] = set()
         self._before: dict[str, _Known] = {}

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import IndexFolderError
-from indexer.encoders.token_vectors import aligner, aligner_facts, token_table
+from indexer.encoders.token_vectors import aligner, aligner_facts, aligns, token_table
 from indexer.encoders.word_weights import WordWeights
 from indexer.schema import (
     Bounds,
@@ -401,8 +401,7 @@ def open_tokens(path: Path, manifest: Manifest) -> TokenStore:
 
 def _is_ours(entry: AlignmentEntry | None) -> bool:
     """Whether an index holds tokens of the student that aligns words in this installation."""
-    facts = aligner_facts()
-    return entry is not None and facts is not None and facts.reads(entry.fingerprint)
+    return entry is not None and aligns(entry.fingerprint)
 
 
 def note_on_tokens(path: Path, manifest: Manifest) -> str:

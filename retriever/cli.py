@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import sys
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["analyze", "search"]
 
 _VALUES = 10  # values of a field that are shown with their counts
-_LABELS = {"dense": "meaning", "lexical": "words", "alignment": "aligned"}
 _UNRANKED = {"dense": "not in its list", "lexical": "not in its list", "alignment": ""}
 _BATCH = 256  # queries of a file that are encoded together
 
@@ -218,8 +216,7 @@ def _search_like(asked: _Asked, like: str) -> None:
     from retriever.hits import record
 
     started = time.perf_counter()
-    with _called_wrongly():
-        hits = asked.index.similar(like, asked.k, asked.where)
+    hits = asked.index.similar(like, asked.k, asked.where)
     seconds = time.perf_counter() - started
     if asked.as_json:
         for hit in hits:
@@ -240,8 +237,7 @@ def _search_one(
 
     index, mode, where = asked.index, asked.mode, asked.where
     read = index.retriever.parsed(query, where, literal)
-    with _called_wrongly():
-        index.retriever.check(read.text, mode, read.where)
+    index.retriever.check(read.text, mode, read.where)
     started = time.perf_counter()
     hits = index.search(query, asked.k, mode, where, sort=sort, literal=literal)
     seconds = time.perf_counter() - started
@@ -336,15 +332,6 @@ def _search_file(asked: _Asked, queries: str) -> None:
         click.get_current_context().exit(1)
 
 
-@contextlib.contextmanager
-def _called_wrongly() -> Iterator[None]:
-    """An argument that cannot be right ends the command with exit code 2, as one that click finds."""
-    try:
-        yield
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
-
-
 def _json_line(hit: Hit, name: str, query: str) -> str:
     from retriever.hits import record
 
@@ -385,7 +372,7 @@ def _batches(source: str) -> Iterator[list[Topic]]:
 
 def _print(hits: Hits, query: str, explain: bool) -> None:
     from retriever.fields import shown as shown_fields
-    from retriever.hits import printable
+    from retriever.hits import LABELS, printable
     from retriever.same_documents import merged
     from retriever.snippets import Mark, snippet
     from retriever.word_answers import hit_answers
@@ -421,7 +408,7 @@ def _print(hits: Hits, query: str, explain: bool) -> None:
         if explain:
             for side, part in hit.parts.items():
                 rank = f"rank {part.rank}" if part.rank is not None else _UNRANKED[side]
-                label = _LABELS[side]
+                label = LABELS[side]
                 click.echo(
                     click.style(
                         f"     {label:<8} {side:<9} score {part.score:8.4f}   {rank:<16} share {part.share:.3f}",
@@ -451,8 +438,7 @@ def analyze(text: str, lang: str | None, as_json: bool) -> None:
     from indexer.text.analysis import analyse, tokens
 
     if lang is not None:
-        with _called_wrongly():
-            languages.check([lang])
+        languages.check([lang])
     code = lang if lang is not None else languages.detect([text])[0]
     chances = languages.distribution(text)
     likely = sorted(chances.items(), key=lambda pair: -pair[1])[:3]

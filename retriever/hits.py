@@ -14,7 +14,10 @@ from indexer.schema import Hit, Mode, SignalName
 from retriever.snippets import Mark, snippet
 from retriever.word_answers import hit_answers
 
-__all__ = ["Hits", "missing_signals", "printable", "record"]
+__all__ = ["LABELS", "Hits", "missing_signals", "printable", "record"]
+
+LABELS: dict[SignalName, str] = {"dense": "meaning", "lexical": "words", "alignment": "aligned"}
+"""What a person is told of each signal."""
 
 _SHOWN = 200  # characters of a passage in a table
 _TITLE = 100  # characters of a title there

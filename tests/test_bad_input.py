@@ -251,7 +251,7 @@ def test_an_unknown_kind_of_field_names_its_option(run: Command, tmp_path: Path)
     (tmp_path / "docs.jsonl").write_text(GOOD)
     ended = run("index", "build", tmp_path / "docs.jsonl", "-o", tmp_path / "i", "--kind", "a=word")
     assert ended.code == 2
-    assert "--kind a=word: there is no kind 'word'; choose one of keyword, number" in ended.err
+    assert "field a: the kind 'word' is not known; one of keyword, number" in ended.err
     assert not (tmp_path / "i").exists()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import report
+from benchmarks import papers_running, report
 from benchmarks.__main__ import main
 from benchmarks.collection import data_folder, prepare, subset
 from benchmarks.encoders import sample
@@ -198,3 +198,13 @@ def test_the_measurements_of_a_card_run_on_a_cpu_at_small_sizes() -> None:
     assert found["exact"]["2500"]["same_first_ten"] > 0.99  # FAISS and torch agree
     assert found["lists"]["SQ8, 16 lists"]["recall"] > 0.9  # all eight lists are read
     assert " 2,500 |" in text and "| tiny |" in text
+
+
+def test_the_minutes_of_a_row_are_those_of_all_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [{"seconds": 30}, {"seconds": 90, "loss": 1}, {"held_out/score": 1}, {"seconds": 30}]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    monkeypatch.setattr(papers_running, "tandem", lambda *call: "")
+    papers_running.train("distill", "x", tmp_path, {})
+    assert float((tmp_path / "minutes").read_text()) == pytest.approx(2.0, abs=0.01)

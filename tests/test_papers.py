@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import papers, papers_czech
+from benchmarks import papers, papers_czech, papers_running
 from benchmarks.papers_bangla import Bangla
 from benchmarks.papers_czech import CZECH, Czech
 from benchmarks.papers_multilingual import Multilingual
@@ -52,6 +52,7 @@ def test_each_step_is_made_once_and_after_what_it_starts_from(
         return ""
 
     monkeypatch.setattr(papers_czech, "tandem", called)
+    monkeypatch.setattr(papers_running, "tandem", called)
     made = Czech(SCALES["small"], tmp_path / "work", data)
     rows = {row.name: row for row in CZECH}
     model = made.model(rows["RankCSE (ListNet)"])

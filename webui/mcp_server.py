@@ -78,11 +78,9 @@ class Server:
         is_request = isinstance(id_, str | int) and not isinstance(id_, bool)
         try:
             result = self._result(str(message["method"]), message.get("params") or {})
-        except Failure as failure:
+        except Exception as error:  # one request must not end the others
+            failure = error if isinstance(error, Failure) else _defect(message["method"], error)
             return _failed(id_, failure) if is_request else None
-        except Exception:
-            log.exception("defect at %s", message["method"])
-            return _failed(id_, Failure(DEFECT, "a defect of Tandem; stderr says more"))
         return {"jsonrpc": "2.0", "id": id_, "result": result} if is_request else None
 
     def _result(self, method: str, given: object) -> Json:
@@ -130,6 +128,12 @@ class Server:
 def _failed(id_: object, failure: Failure) -> Json:
     error = {"code": failure.code, "message": str(failure)}
     return {"jsonrpc": "2.0", "id": id_, "error": error}
+
+
+def _defect(method: object, error: Exception) -> Failure:
+    """What the other side is told of a defect; the whole traceback goes to stderr."""
+    log.error("defect at %s", method, exc_info=error)
+    return Failure(DEFECT, f"a defect of Tandem ({type(error).__name__}); stderr says more")
 
 
 def _version() -> str:

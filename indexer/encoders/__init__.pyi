@@ -10,7 +10,7 @@ from .local_models import FAST, model_folder
 from .neutral_encoder import NeutralEncoder
 from .opening import PACKAGED, RENAMED, choose_encoder, named_encoder, open_encoder
 from .static_encoder import StaticEncoder
-from .token_vectors import TokenTable, aligner, aligner_facts, known_tokens, token_table
+from .token_vectors import TokenTable, aligner, aligner_facts, aligns, known_tokens, token_table
 from .transformer_engine import Layers
 from .word_weights import WordWeights
 
@@ -25,6 +25,7 @@ __all__ = [
     "WordWeights",
     "aligner",
     "aligner_facts",
+    "aligns",
     "choose_encoder",
     "known_tokens",
     "model_folder",

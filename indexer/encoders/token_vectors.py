@@ -29,6 +29,7 @@ __all__ = [
     "TokenTable",
     "aligner",
     "aligner_facts",
+    "aligns",
     "known_tokens",
     "token_table",
 ]
@@ -221,6 +222,12 @@ def _facts(folder: Path) -> AlignerFacts | None:
 def aligner_facts() -> AlignerFacts | None:
     """Which student aligns words, without loading it; None in an installation without one."""
     return _facts(ALIGNER)
+
+
+def aligns(fingerprint: str) -> bool:
+    """Whether this installation aligns words by the token numbers that the student of this fingerprint wrote."""
+    facts = aligner_facts()
+    return facts is not None and facts.reads(fingerprint)
 
 
 def aligner(encoder: Encoder | None = None) -> StaticEncoder | None:

@@ -171,7 +171,11 @@ def _table(lang: str) -> _Table | None:
     """The table of a language; None where there is no dictionary. Two threads that need one make it once."""
     if lang not in _tables:
         left = _left_out
-        if left is not None and lang in DICTIONARIES and not is_kept(*_named(lang)):
+        if (
+            left is not None
+            and lang in DICTIONARIES
+            and (lang in left or not is_kept(*_named(lang)))
+        ):
             left.add(lang)
             return None
         with _making:
