@@ -190,3 +190,20 @@ def test_a_batch_is_answered_in_order(server: Server) -> None:
     assert server.answer(json.dumps(pings).encode()) == [
         {"jsonrpc": "2.0", "id": n, "result": {}} for n in (1, 2)
     ]
+
+
+def test_a_defect_is_named_and_logged_and_ends_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Server, method: str, given: object) -> dict[str, Any]:
+        raise ZeroDivisionError("a planted fault")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Server, "_result", broken)
+        answer = server.answer(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}')
+        assert isinstance(answer, dict)
+        assert "a defect of Tandem (ZeroDivisionError)" in answer["error"]["message"]
+        assert server.answer(b'{"jsonrpc": "2.0", "method": "ping"}') is None  # a notification
+    assert [record.message for record in caplog.records] == ["defect at ping"] * 2
+    assert "ZeroDivisionError: a planted fault" in caplog.text
+    assert ask(server, "ping") == {}
