@@ -206,4 +206,4 @@ def test_a_defect_is_named_and_logged_and_ends_nothing(
         assert server.answer(b'{"jsonrpc": "2.0", "method": "ping"}') is None  # a notification
     assert [record.message for record in caplog.records] == ["defect at ping"] * 2
     assert "ZeroDivisionError: a planted fault" in caplog.text
-    assert ask(server, "ping") == {}
+    assert ask(server, "ping")["result"] == {}
