@@ -228,58 +228,31 @@ def bucc(
     de-en.test.gold. Without --train and --threshold the threshold is chosen on TEST itself, which is an
     upper bound and is said so.
     """
-    from eval.sentences.bucc import best_threshold, quality, read_split, write_gold
+    from eval.sentences.bucc import write_gold
     from eval.sentences.encoding import Remembering
     from eval.sentences.tables import data_file
 
     if train is not None and threshold is not None:
         raise ConfigError("--train chooses the threshold and --threshold gives it; leave one out")
-    codes = _two(langs) if langs else None
-    tested = read_split(test, codes)
-    trained = read_split(train, codes) if train else None
-    if trained is not None and trained.gold is None:
-        raise DocumentError(f"{train}.gold: no such file; the threshold is chosen on gold pairs")
-    if tested.gold is None and out is None and scored is None:
-        raise DocumentError(f"{test}.gold: no such file; give -o to write the pairs instead")
-    if tested.gold is None and trained is None and threshold is None:
-        raise ConfigError(f"{test} has no gold pairs: give --train or --threshold")
+    writes = out is not None or scored is not None
+    tested, trained = _splits(
+        test, train, langs, writes=writes, has_threshold=threshold is not None
+    )
     encoder = Remembering(the_encoder(**which))
     model = model_name(which["model"], which["index_path"], which["config"], which["changes"])
     options = (neighbours, cast("Margin", margin), cast("Retrieval", retrieval))
     rows: list[dict[str, Any]] = []
     wanted = factories or ("auto",)
     with _workplace(work) as folder, contextlib.ExitStack() as opened:
-        test_sides = _sides(tested, folder, encoder, model, wanted[0], opened)
-        train_sides = (
-            _sides(trained, folder, encoder, model, wanted[0], opened) if trained else None
-        )
+        sides = [
+            (split, _sides(split, folder, encoder, model, wanted[0], opened))
+            for split in (tested, trained)
+            if split is not None
+        ]
         for number, factory in enumerate(wanted):
             other = folder / f"{number}.faiss" if number and factory != wanted[0] else None
-            limit, on_train, chosen_on = threshold, None, "--threshold"
-            if trained is not None and trained.gold is not None and train_sides is not None:
-                mined, _ = _mined(trained.name, train_sides, factory, other, options)
-                limit, chosen_on = best_threshold(mined, trained.gold), "the training split"
-                on_train = quality(mined, trained.gold, limit)
-            found, seconds = _mined(tested.name, test_sides, factory, other, options)
-            if limit is None:
-                assert tested.gold is not None
-                limit, chosen_on = (
-                    best_threshold(found, tested.gold),
-                    "the test split: an upper bound",
-                )
-            kept = [pair for pair in found if pair.score >= limit]
-            on_test = quality(found, tested.gold, limit) if tested.gold is not None else None
-            rows.append(
-                {
-                    "factory": factory,
-                    "threshold": limit,
-                    "chosen_on": chosen_on,
-                    "train": on_train,
-                    "test": on_test,
-                    "kept": len(kept),
-                    "search_seconds": round(seconds, 3),
-                }
-            )
+            row, kept = _mined_row(sides, factory, other, options, threshold)
+            rows.append(row)
             if number == 0 and out is not None:
                 write_gold(out, kept)
             if number == 0 and scored is not None:
@@ -296,6 +269,60 @@ def bucc(
     settings = {"k": neighbours, "margin": margin, "retrieval": retrieval}
     report = [{**row, "train": _values(row["train"]), "test": _values(row["test"])} for row in rows]
     emit(as_json, "BUCC", encoder, data, report, _bucc_table(tested, rows), **settings)
+
+
+def _splits(
+    test: str, train: str | None, langs: str | None, *, writes: bool, has_threshold: bool
+) -> tuple[Split, Split | None]:
+    """(the split that is tested, the one that the threshold is chosen on); DocumentError and ConfigError for
+    what cannot be measured: `writes` says that the pairs go to a file."""
+    from eval.sentences.bucc import read_split
+
+    codes = _two(langs) if langs else None
+    tested = read_split(test, codes)
+    trained = read_split(train, codes) if train else None
+    if trained is not None and trained.gold is None:
+        raise DocumentError(f"{train}.gold: no such file; the threshold is chosen on gold pairs")
+    if tested.gold is None and not writes:
+        raise DocumentError(f"{test}.gold: no such file; give -o to write the pairs instead")
+    if tested.gold is None and trained is None and not has_threshold:
+        raise ConfigError(f"{test} has no gold pairs: give --train or --threshold")
+    return tested, trained
+
+
+def _mined_row(
+    sides: Sequence[tuple[Split, tuple[Sentences, Sentences]]],
+    factory: str,
+    other: Path | None,
+    options: tuple[int, Margin, Retrieval],
+    threshold: float | None,
+) -> tuple[dict[str, Any], list[Mined]]:
+    """(the row of one FAISS factory, the pairs it keeps); `sides` has the tested split, then the training one if any."""
+    from eval.sentences.bucc import best_threshold, quality
+
+    (tested, test_sides), *trained = sides
+    limit, on_train, chosen_on = threshold, None, "--threshold"
+    for split, train_sides in trained:
+        assert split.gold is not None
+        mined, _ = _mined(split.name, train_sides, factory, other, options)
+        limit, chosen_on = best_threshold(mined, split.gold), "the training split"
+        on_train = quality(mined, split.gold, limit)
+    found, seconds = _mined(tested.name, test_sides, factory, other, options)
+    if limit is None:
+        assert tested.gold is not None
+        limit = best_threshold(found, tested.gold)
+        chosen_on = "the test split: an upper bound"
+    kept = [pair for pair in found if pair.score >= limit]
+    row = {
+        "factory": factory,
+        "threshold": limit,
+        "chosen_on": chosen_on,
+        "train": on_train,
+        "test": quality(found, tested.gold, limit) if tested.gold is not None else None,
+        "kept": len(kept),
+        "search_seconds": round(seconds, 3),
+    }
+    return row, kept
 
 
 def _bucc_table(split: Split, rows: Sequence[dict[str, Any]]) -> str:
