@@ -49,6 +49,13 @@ class StaticSettings:
     start: str = ""
     """Static encoder whose table and tokenizer training starts from: `fast`, or a folder that `tandem train export`
     wrote. Needs loss: relational. Empty: a random table."""
+    teacher_reads: Literal["both", "source"] = "both"
+    """Relational loss: `both` sides of a pair, whose sum is its vector, or the `source` alone, which many pairs share."""
+    known: tuple[str, ...] = ()
+    """Languages that `start` was trained on and is not to forget; see `steady`. Empty: none."""
+    steady: float = 0.0
+    """Relational loss: a piece that stands n times among a million of the pairs in `known` languages moves
+    1 / (1 + n / steady) of its step, so that new languages change what is theirs. 0: every piece moves alike."""
     start_weight: float = 0.0
     """Share of the starting table in the finished one, which is the weighted mean of both (Wortsman et al. 2022)."""
     vocabulary_from: str = ""
@@ -116,8 +123,13 @@ class StaticSettings:
         _in_range("relation_weight", self.relation_weight, 0.0, 1000.0)
         _in_range("start_weight", self.start_weight, 0.0, 1.0)
         _in_range("near", self.near, 0.0, 1.0)
+        _in_range("steady", self.steady, 0.0, 1e6)
         _in_range("passage_share", self.passage_share, 0.0, 1.0)
         if self.loss != "relational":
+            if self.teacher_reads != "both":
+                raise ValueError(
+                    f"teacher_reads: {self.teacher_reads} needs loss: relational, and the loss is {self.loss}"
+                )
             for name in ("start", "vocabulary_from", "passage_share"):
                 if getattr(self, name):
                     raise ValueError(f"{name} needs loss: relational, and the loss is {self.loss}")
@@ -125,7 +137,9 @@ class StaticSettings:
             raise ValueError(
                 "teacher_precision and teacher_tokens are for loss: teacher; leave them out with loss: relational"
             )
-        for name in ("vocabulary_from", "start_weight"):
+        if bool(self.known) != bool(self.steady):
+            raise ValueError("known and steady belong together: give both or neither")
+        for name in ("vocabulary_from", "start_weight", "steady"):
             if getattr(self, name) and not self.start:
                 raise ValueError(f"{name} needs an encoder to start from, and no start is set")
 

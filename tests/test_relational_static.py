@@ -127,6 +127,40 @@ def test_the_same_seed_gives_the_same_table_also_after_a_kill(
     assert (tmp_path / "seeded/student.safetensors").read_bytes() != tables[0]
 
 
+def test_pieces_of_known_languages_stay_where_they_are_while_a_new_one_is_learned(
+    task: tuple[Path, StaticSettings], tmp_path: Path
+) -> None:
+    folder, settings = task
+    lines = (folder / "en-xx.tsv").read_text("utf-8").splitlines()
+    words = [line.split("\t")[0] for line in lines]
+    (tmp_path / "en-yy.tsv").write_text("".join(f"{a}\t{a[::-1]}\n" for a in words), "utf-8")
+    both = dataclasses.replace(
+        settings.corpora,
+        files=(*settings.corpora.files, CorpusSettings(str(tmp_path / "en-yy.tsv"))),
+    )
+    free = dataclasses.replace(settings, corpora=both, epochs=4, teacher_reads="source")
+    held = dataclasses.replace(free, known=("yy",), steady=10.0)
+    before = StaticEncoder.load(folder / "first").table()
+    before = before / np.median(np.linalg.norm(before, axis=1))
+    moved = {}
+    for name, chosen in (("free", free), ("held", held)):
+        train_static(chosen, tmp_path / name, cache=folder / "cache")
+        after = read_tensors(tmp_path / name / "student.safetensors")["table"]
+        moved[name] = np.linalg.norm(after[1 : len(before)] - before[1:], axis=1).mean()
+        facts = json.loads((tmp_path / name / "run.json").read_text())
+        assert facts["held_out"]["forward"] > 0.3
+    assert moved["held"] < 0.1 * moved["free"]
+
+    with pytest.raises(ConfigError, match="known: zz has no pairs in the corpora"):
+        train_static(
+            dataclasses.replace(held, known=("zz",)), tmp_path / "none", cache=folder / "cache"
+        )
+    with pytest.raises(ValueError, match="known and steady belong together"):
+        dataclasses.replace(free, steady=10.0)
+    with pytest.raises(ValueError, match="teacher_reads: source needs loss: relational"):
+        StaticSettings(teacher_reads="source")
+
+
 def test_a_gpu_trains_nearly_the_same_table(
     task: tuple[Path, StaticSettings], tmp_path: Path
 ) -> None:

@@ -11,6 +11,10 @@ __all__ = ["train"]
 # command -> (module, one line of help); the object has the command's name
 COMMANDS = {
     "tokenizer": ("training.cli_static", "Make one subword vocabulary for many languages."),
+    "catalogues": (
+        "training.cli_catalogues",
+        "Make parallel corpora of translation catalogues and dictionaries.",
+    ),
     "static": ("training.cli_static", "Train a static student: a table of token vectors."),
     "distill": ("training.cli_recipes", "Teach a student a teacher's space through translations."),
     "simcse": ("training.cli_recipes", "Tell a sentence under two dropout masks from all others."),

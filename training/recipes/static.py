@@ -136,7 +136,10 @@ def train_static(
         lists(held.targets),
         held,
     )
-    table = _new_table(settings, tokenizer, initial, device)
+    share = (
+        _step_shares(settings, pairs, data, tokenizer.get_vocab_size()) if settings.steady else None
+    )
+    table = _new_table(settings, tokenizer, initial, share, device)
     kept = _run(settings, table, pairs, data, out, facts, say, progress)
     if start is not None and initial is not None:
         kept = (1 - settings.start_weight) * kept + settings.start_weight * initial
@@ -198,19 +201,23 @@ def _relational(
             progress=lambda done, total: say(f"teacher's vectors: {done} of {total}"),
         )
 
-    both, place = _unique([*texts, *pairs.targets], lowercase=False)
-    vectors = taught(both)
+    read, place = texts, np.arange(len(texts))
+    if settings.teacher_reads == "both":
+        read, place = _unique([*texts, *pairs.targets], lowercase=False)
+    vectors = taught(read)
     targets = place[len(texts) :]
     goal = np.empty((len(pairs), vectors.shape[1]), np.float32)
     for first in range(0, len(pairs), 100_000):
         some = slice(first, first + 100_000)
-        goal[some] = unit_rows(vectors[source_of[some]] + vectors[targets[some]])
+        goal[some] = vectors[source_of[some]]
+        if len(targets):
+            goal[some] = unit_rows(goal[some] + vectors[targets[some]])
     if start is None:
         return goal, None
     facts["new_pieces"] = len(start.pieces)
     if start.pieces:
         say(f"{len(start.pieces)} pieces that {settings.start} cannot read are added")
-    return goal, start.table(both, vectors, taught(list(start.pieces)), settings.seed)
+    return goal, start.table(read, vectors, taught(list(start.pieces)), settings.seed)
 
 
 def _run(
@@ -380,8 +387,31 @@ def _tokenizer_text(settings: StaticSettings) -> str:
     return path.read_text("utf-8")
 
 
+def _step_shares(
+    settings: StaticSettings, pairs: Pairs, data: _Data, pieces: int
+) -> NDArray[np.float32]:
+    """(pieces,): how much of its step each piece goes, by how often it stands in the pairs of known languages."""
+    missing = set(settings.known) - set(pairs.languages)
+    if missing:
+        raise ConfigError(
+            f"known: {', '.join(sorted(missing))} has no pairs in the corpora; name a file of it, or leave it out"
+        )
+    numbers = [pairs.languages.index(language) for language in settings.known]
+    rows = np.flatnonzero(np.isin(pairs.language, numbers))
+    times = np.zeros(pieces)
+    for lists, of in ((data.targets, rows), (data.sources, np.unique(data.source_of[rows]))):
+        times += np.bincount(lists.lists.gather(of)[0], minlength=pieces)
+    million = times * (1e6 / max(1.0, times.sum()))
+    shares: NDArray[np.float32] = (1 / (1 + million / settings.steady)).astype(np.float32)
+    return shares
+
+
 def _new_table(
-    settings: StaticSettings, tokenizer: Tokenizer, initial: Matrix | None, device: torch.device
+    settings: StaticSettings,
+    tokenizer: Tokenizer,
+    initial: Matrix | None,
+    share: NDArray[np.float32] | None,
+    device: torch.device,
 ) -> Table:
     """The table before the first step: `initial`, or a random one."""
     import torch
@@ -393,10 +423,11 @@ def _new_table(
         size = (tokenizer.get_vocab_size(), settings.dim)
         tokens = torch.empty(size).normal_(0, 0.05, generator=maker)
     tokens = tokens.to(device)
+    shares = None if share is None else torch.from_numpy(share).to(device)
     if not settings.buckets:
-        return Table(SparseAdam(tokens))
+        return Table(SparseAdam(tokens), share=shares)
     grams = SparseAdam(torch.zeros(settings.buckets, settings.dim, device=device))
-    return Table(SparseAdam(tokens), grams, character_grams(tokenizer, settings.buckets))
+    return Table(SparseAdam(tokens), grams, character_grams(tokenizer, settings.buckets), shares)
 
 
 def character_grams(tokenizer: Tokenizer, buckets: int) -> Ragged:

@@ -52,14 +52,26 @@ class SparseAdam:
         self.first = torch.zeros_like(value)
         self.second = torch.zeros_like(value)
 
-    def step(self, rows: torch.Tensor, gradient: torch.Tensor, rate: float, number: int) -> None:
-        """Move `rows` (unique) by `gradient` (rows, dim); `number` counts steps from 1."""
+    def step(
+        self,
+        rows: torch.Tensor,
+        gradient: torch.Tensor,
+        rate: float,
+        number: int,
+        share: torch.Tensor | None = None,
+    ) -> None:
+        """Move `rows` (unique) by `gradient` (rows, dim); `number` counts steps from 1.
+
+        `share` (rows,): how much of its step each row goes; None: all of it.
+        """
         a, b = BETAS
         first = self.first[rows].mul_(a).add_(gradient, alpha=1 - a)
         second = self.second[rows].mul_(b).addcmul_(gradient, gradient, value=1 - b)
         self.first[rows] = first
         self.second[rows] = second
         size = rate * math.sqrt(1 - b**number) / (1 - a**number)
+        if share is not None:
+            first = first * share[:, None]
         self.value[rows] = self.value[rows].addcdiv_(
             first, second.sqrt_().add_(EPSILON), value=-size
         )
@@ -77,6 +89,8 @@ class Table:
     tokens: SparseAdam
     grams: SparseAdam | None = None
     grams_of: Ragged | None = None
+    share: torch.Tensor | None = None
+    """(tokens,): how much of its step the row of each token goes; None: all of it."""
 
     def vectors(self) -> NDArray[np.float32]:
         """(tokens, dim): what an encoder sums."""
@@ -158,7 +172,8 @@ def train_step(
     loss.backward()  # type: ignore[no-untyped-call]
     assert own.grad is not None
     with torch.no_grad():
-        table.tokens.step(used, own.grad, rate, number)
+        share = None if table.share is None else table.share[used]
+        table.tokens.step(used, own.grad, rate, number, share)
         if shared is not None and table.grams is not None:
             assert shared.grad is not None
             table.grams.step(gram_used, shared.grad, rate, number)
