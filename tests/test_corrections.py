@@ -131,3 +131,37 @@ def test_a_word_of_the_language_that_no_text_has_is_no_mistake(tmp_path: Path) -
     for query in ("kdo vynalezl dynamit", "direction", "production", "originell"):
         assert opened.searched(query) == query
     assert opened.searched("vynallez") == "vynalez"
+
+
+@pytest.mark.parametrize(
+    ("lang", "typed", "meant"),
+    [
+        ("de", "Kühlschranktemperatur senken", "kühlschrank temperatur senken"),
+        ("de", "Lebensversicherung", "leben versicherung"),  # an s between them
+        ("de", "Staubecken", "stau becken"),  # the longer last word, and not Staub, Ecken
+        ("de", "Versicherung", "Versicherung"),  # held as it is
+        ("nl", "ziekteverzekering", "ziekte verzekering"),
+        ("sv", "fjällhotell", "fjäll hotell"),
+        ("cs", "lebenversicherung", "lebenversicherung"),  # no language that puts words together so
+        ("de", "lebenxversicherung", "lebenxversicherung"),  # nothing stands so between two words
+    ],
+)
+def test_a_compound_that_no_text_has_is_searched_as_its_parts(
+    lang: str, typed: str, meant: str
+) -> None:
+    held = Held(
+        kuhlschrank=1, temperatur=2, senken=1, leben=3, versicherung=1, stau=1, becken=1, staub=1,
+        ecken=1, ziekte=1, verzekering=1, fjall=1, hotell=2,
+    )  # fmt: skip
+    assert corrected(typed, [lang], held) == meant
+
+
+def test_the_parts_of_a_compound_find_the_document(tmp_path: Path) -> None:
+    texts = ["Die Temperatur im Kühlschrank.", "Ein Haus am See.", "Temperatur der Sonne."]
+    documents = [Document(f"d{n}", text, lang="de") for n, text in enumerate(texts)]
+    build_index(tmp_path / "i", documents, HashEncoder(64))
+    index = open_index(tmp_path / "i", encoder=HashEncoder(64))
+    hits = index.search("Kühlschranktemperatur", mode="lexical")
+    assert [hit.document.id for hit in hits] == ["d0", "d2"]
+    assert hits.searched == "kühlschrank temperatur"
+    assert not index.search("Kühlschranktemperatur", mode="lexical", literal=True)

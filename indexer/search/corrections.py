@@ -1,7 +1,8 @@
-"""Words that an index does not hold, one or two edits from one that it does: "buterfly" is searched as "butterfly".
+"""Words that an index does not hold: one or two edits from one that it does ("buterfly" is searched as "butterfly"), or
+put together of words that it does ("Kühlschranktemperatur" as "kühlschrank temperatur").
 
-Only longer words, whose first letter is right: a short word that an index does not hold is more likely a word of another
-language, which is to be found by its meaning, than a mistake.
+Only longer words are put right, whose first letter is right: a short word that an index does not hold is more likely a word
+of another language, which is to be found by its meaning, than a mistake.
 """
 
 from __future__ import annotations
@@ -19,6 +20,20 @@ __all__ = ["Vocabulary", "corrected"]
 
 _SHORTEST = 6  # letters of a word that may be one edit away from what was meant
 _TWICE = 9  # letters of one that may be two away
+_PART = 4  # letters of a part of a compound
+# What may stand between the parts of a compound, by language.
+_LINKS = {
+    "de": ("", "s", "n", "es", "en", "er", "e"),
+    "nl": ("", "s", "en", "e"),
+    "af": ("", "s", "e"),
+    "sv": ("", "s", "e", "a", "u"),
+    "da": ("", "s", "e"),
+    "no": ("", "s", "e"),
+    "nn": ("", "s", "e"),
+    "fi": ("", "n"),
+    "et": ("",),
+    "hu": ("",),
+}
 
 
 class Vocabulary(Protocol):
@@ -34,37 +49,71 @@ class Vocabulary(Protocol):
 
 
 def corrected(query: str, langs: Sequence[str], vocabulary: Vocabulary) -> str:
-    """The query with each word that the index does not hold written as the nearest one that it does; most often as
-    it is."""
+    """The query with each word that the index does not hold written as the nearest one that it does, or as the parts
+    that it is put together of; most often as it is."""
     end, pieces = 0, []
     for match in word_matches(query):
         word = match[0]
-        if (
-            len(word) >= _SHORTEST
-            and word.isalpha()
-            and _unknown(word, langs, vocabulary.frequency)
-        ):
-            written = word_terms(word, "")[0].partition(" ")[0]
-            if (found := _nearest(written, vocabulary)) is not None:
-                pieces += [query[end : match.start()], found]
-                end = match.end()
+        if len(word) < _SHORTEST or not word.isalpha() or _held(word, langs, vocabulary.frequency):
+            continue
+        written = word_terms(word, "")[0].partition(" ")[0]
+        # a word of the language that no text has is no mistake: "vynalezl" is not a mistyped "vynález"
+        known = any(is_known(word.lower(), lang) for lang in langs)
+        found = None if known else _nearest(written, vocabulary)
+        if found is None:
+            found = " ".join(_parts(word.lower(), langs, vocabulary.frequency))
+        if found:
+            pieces += [query[end : match.start()], found]
+            end = match.end()
     return "".join([*pieces, query[end:]])
 
 
-def _unknown(word: str, langs: Sequence[str], frequency: Callable[[str, str], int]) -> bool:
+def _held(word: str, langs: Sequence[str], frequency: Callable[[str, str], int]) -> bool:
+    """Whether the index holds the word or its stem; also of a script without spaces, whose words nobody knows."""
     written = word_terms(word, "")[0]  # most words: no dictionary is asked
     if any(frequency("words", term) for term in written.split()):
-        return False
+        return True
     for lang in langs or ("",):
         words, stems = word_terms(word, lang)
         if unspaced(words):
-            return False
+            return True
         if any(frequency("words", term) for term in words.split()):
-            return False
+            return True
         if any(frequency("stems", term) for term in stems.split()):
-            return False
-    # a word of the language that no text has is no mistake: "vynalezl" is not a mistyped "vynález"
-    return not any(is_known(word.lower(), lang) for lang in langs)
+            return True
+    return False
+
+
+def _parts(
+    word: str, langs: Sequence[str], frequency: Callable[[str, str], int]
+) -> tuple[str, ...]:
+    """The two words of the index that a compound is put together of; none if it is not.
+
+    Of several ways to part it the one whose last word, which says what the thing is, is longest.
+    """
+    for lang in langs:
+        for cut in range(_PART, len(word) - _PART + 1) if lang in _LINKS else ():
+            last = word[cut:]
+            if not _is_word(last, lang, frequency):
+                continue
+            for link in _LINKS[lang]:
+                first = word[: cut - len(link)]
+                if (
+                    len(first) >= _PART
+                    and word[:cut].endswith(link)
+                    and _is_word(first, lang, frequency)
+                ):
+                    return first, last
+    return ()
+
+
+def _is_word(text: str, lang: str, frequency: Callable[[str, str], int]) -> bool:
+    """Whether the index holds this as it is written, or another form of this word of the language: half a word may
+    have the stem of another."""
+    written = word_terms(text, "")[0]
+    if any(frequency("words", term) for term in written.split()):
+        return True
+    return _held(text, (lang,), frequency) and is_known(text, lang)
 
 
 def _nearest(word: str, vocabulary: Vocabulary) -> str | None:
