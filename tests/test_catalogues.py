@@ -55,8 +55,10 @@ def folder(tmp_path: Path) -> Path:
     (words / "ell-eng.dict").write_text("σπίτι /spˈiti/\nhouse, home\n", "utf-8")
     site = tmp_path / "site"
     site.mkdir()
-    english = {str(n): text for n, text in enumerate(("water", "fire", "tree", "house"))}
-    thai = {str(n): text for n, text in enumerate(("น้ำ", "ไฟ", "ต้นไม้", "บ้าน"))}
+    english: dict[str, object] = {
+        str(n): text for n, text in enumerate(("water", "fire", "tree", "house"))
+    }
+    thai: dict[str, object] = {str(n): text for n, text in enumerate(("น้ำ", "ไฟ", "ต้นไม้", "บ้าน"))}
     english |= {"b": {"message": "A small boat"}, "c": "Not done yet"}
     thai |= {"b": {"message": "เรือลำเล็ก"}, "c": "Still not done", "d": "x"}
     (site / "en.json").write_text(json.dumps(english))
