@@ -261,6 +261,12 @@ class ContrastiveSettings:
     """Of the softmax over a batch."""
     both_ways: bool = False
     """Also tell the source from the batch's sources, given the target (infonce, mnr)."""
+    matryoshka: tuple[int, ...] = ()
+    """First dimensions of the vector, such as [128, 64], each of which is trained to do by itself as well as the whole
+    (Kusupati et al. 2022). Empty: the whole alone."""
+    read_at_once: int = 0
+    """Texts that the student reads at a time, so that a batch may be larger than the memory: gradients are cached (GradCache,
+    Gao et al. 2021), which takes a second forward pass (infonce, mnr). 0: the whole batch."""
     teacher: str = ""
     """The model whose ranking of a batch is copied (rankcse), or that gives the source side's vectors,
     so that the student reads the target side alone (infonce, mnr; BanglaEmbed)."""
@@ -298,6 +304,12 @@ class ContrastiveSettings:
             raise ValueError(f"deleted_share is a share in (0, 1), not {self.deleted_share}")
         if not 0 < self.teacher_share < 1:
             raise ValueError(f"teacher_share is a share in (0, 1), not {self.teacher_share}")
+        if self.read_at_once < 0:
+            raise ValueError(f"read_at_once must be 0 (all) or more, not {self.read_at_once}")
+        if self.read_at_once and self.matryoshka:
+            raise ValueError("read_at_once and matryoshka do not go together; leave one out")
+        if any(width < 1 for width in self.matryoshka):
+            raise ValueError(f"matryoshka are numbers of dimensions, not {list(self.matryoshka)}")
         if self.second_teacher and not self.teacher:
             raise ValueError("second_teacher is mixed with a teacher, and none is named")
         if not 0 < self.masked_share < 1 or self.masked_weight < 0:

@@ -277,3 +277,52 @@ def test_scored_pairs_must_hold_numbers(tmp_path: Path) -> None:
     lines = tmp_path / "sts.jsonl"
     lines.write_text('{"s1": "a", "s2": "b", "score": 1}\n{"s1": "c", "s2": "d", "score": 2}\n')
     assert read_scored(str(lines), 10) == (["a", "c"], ["b", "d"], [1.0, 2.0])
+
+
+def test_a_batch_that_is_read_in_parts_has_the_gradient_of_the_whole(world: Path) -> None:
+    """GradCache: two forward passes of eight texts each in place of one of thirty-two."""
+    settings = dataclasses.replace(of_pairs(world), both_ways=True)
+    pairs, _ = recipe._pairs("infonce", settings, QUIET)
+    assert pairs is not None
+    rows = np.arange(24)
+    gradients = []
+    for at_once in (0, 8):
+        model = open_student(settings.student, "cpu", 1).train(False)  # no dropout: comparable
+        chosen = dataclasses.replace(settings, read_at_once=at_once)
+        loss = recipe._two_texts(model, pairs, None, chosen, "infonce")(rows)
+        torch.autograd.backward(loss)
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+        gradients[-1]["loss"] = loss.detach()
+    whole, parts = gradients
+    assert whole.keys() == parts.keys() and len(whole) > 10
+    for name, gradient in whole.items():
+        torch.testing.assert_close(parts[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_the_first_dimensions_learn_to_do_by_themselves(world: Path, tmp_path: Path) -> None:
+    accuracy = {}
+    for name, widths in (("whole", ()), ("nested", (4,))):
+        settings = dataclasses.replace(of_pairs(world, 120), matryoshka=widths)
+        contrastive("infonce", settings, tmp_path / name)
+        model = open_student(StudentSettings(model=str(tmp_path / name / "model")), "cpu", 1)
+        fresh = sentences(60, 7)
+        with torch.no_grad():
+            sides = [sentence_vectors(model, [pair[k] for pair in fresh]) for k in (0, 1)]
+        first, second = (unit_rows(side[:, :4].numpy()) for side in sides)
+        accuracy[name] = float(((first @ second.T).argmax(1) == np.arange(60)).mean())
+    assert accuracy["nested"] > accuracy["whole"] + 0.05
+
+
+def test_what_does_not_go_together_is_told(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"read_at_once 8: .* leave it out of simcse"):
+        contrastive(
+            "simcse",
+            dataclasses.replace(of_texts(world, "words", 2, 1e-3), read_at_once=8),
+            tmp_path / "a",
+        )
+    with pytest.raises(ConfigError, match="matryoshka 4096: the student has"):
+        contrastive(
+            "infonce", dataclasses.replace(of_pairs(world, 2), matryoshka=(4096,)), tmp_path / "b"
+        )
+    with pytest.raises(ValueError, match="do not go together"):
+        ContrastiveSettings(read_at_once=8, matryoshka=(4,))

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from training.data.batches import Rows, plan, shuffled, steps_of
 from training.data.corpora import Pairs, read_pairs
 from training.data.plain_texts import read_texts
 from training.models.opening import width_of
-from training.models.sentence_vectors import full_precision, sentence_vectors
+from training.models.sentence_vectors import features_of, full_precision, sentence_vectors
 from training.models.students import open_student
 from training.models.teachers import teach
 from training.recipes.held_out import Translated, open_held_out, texts_of
@@ -78,8 +78,18 @@ def contrastive(
         )
     if objective == "rankcse" and not settings.teacher:
         raise ConfigError("rankcse copies a teacher's ranking: name one in teacher")
+    if settings.read_at_once and (objective in PLAIN or settings.teacher):
+        raise ConfigError(
+            f"read_at_once {settings.read_at_once}: the student must read both sides of pairs; leave it out of "
+            f"{objective}" + (f" with the teacher {settings.teacher}" if settings.teacher else "")
+        )
     device = pick_device(run.device)
     model = open_student(settings.student, str(device), run.seed)
+    too_wide = [width for width in settings.matryoshka if width >= width_of(model)]
+    if too_wide:
+        raise ConfigError(
+            f"matryoshka {too_wide[0]}: the student has {width_of(model)} dimensions; name fewer"
+        )
     pairs, aside = _pairs(objective, settings, talk)
     held_out = open_held_out(settings.held_out, settings.corpora, aside)
     trained: nn.Module = model
@@ -166,7 +176,9 @@ def _two_masks(
 ) -> Loss:
     """SimCSE; RankCSE where `ranks`, the teacher's vectors (texts, dim), are given; InfoCSE with a restorer; TSDAE with a
     denoiser."""
-    nearest = softmax_loss(parts.student, settings.temperature, both_ways=False)
+    nearest = _at_widths(
+        softmax_loss(parts.student, settings.temperature, both_ways=False), settings.matryoshka
+    )
 
     def loss(rows: Rows) -> Tensor:
         batch = [texts[i] for i in rows]
@@ -222,10 +234,15 @@ def _two_texts(
 ) -> Loss:
     """InfoNCE of both sides; `fixed` are a teacher's vectors (pairs, dim) of the sources."""
     temperature = 0.05 if objective == "mnr" else settings.temperature
-    nearest = softmax_loss(model, temperature, settings.both_ways)
+    nearest = _at_widths(softmax_loss(model, temperature, settings.both_ways), settings.matryoshka)
+    cached = _cached_loss(model, temperature, settings) if settings.read_at_once else None
 
     def loss(rows: Rows) -> Tensor:
         kept = _distinct(rows, pairs)
+        if cached is not None:
+            sides = ([side[i] for i in kept] for side in (pairs.sources, pairs.targets))
+            found: Tensor = cached([features_of(model, side) for side in sides], torch.empty(0))
+            return found
         second = sentence_vectors(model, [pairs.targets[i] for i in kept])
         if fixed is None:
             first = sentence_vectors(model, [pairs.sources[i] for i in kept])
@@ -273,20 +290,50 @@ def softmax_loss(
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
     kept = cast("SentenceTransformer", model)
-    loss = (
-        MultipleNegativesRankingLoss(
-            kept,
-            scale=1 / temperature,
-            directions=("query_to_doc", "doc_to_query"),
-            partition_mode="per_direction",
-        )
-        if both_ways
-        else MultipleNegativesRankingLoss(kept, scale=1 / temperature)
-    )
+    loss = MultipleNegativesRankingLoss(kept, **_ways(temperature, both_ways))
 
     def of(vectors: list[Tensor]) -> Tensor:
         found: Tensor = loss.compute_loss_from_embeddings(vectors, torch.empty(0))
         return found
+
+    return of
+
+
+def _cached_loss(
+    model: SentenceTransformer, temperature: float, settings: ContrastiveSettings
+) -> Callable[[list[dict[str, Tensor]], Tensor], Tensor]:
+    """`softmax_loss` of the features of both sides, of which the student reads some at a time (GradCache)."""
+    from sentence_transformers.sentence_transformer.losses import (
+        CachedMultipleNegativesRankingLoss,
+    )
+
+    return CachedMultipleNegativesRankingLoss(
+        model,
+        mini_batch_size=settings.read_at_once,
+        **_ways(temperature, settings.both_ways),
+    )
+
+
+def _ways(temperature: float, both_ways: bool) -> dict[str, Any]:
+    if not both_ways:
+        return {"scale": 1 / temperature}
+    return {
+        "scale": 1 / temperature,
+        "directions": ("query_to_doc", "doc_to_query"),
+        "partition_mode": "per_direction",
+    }
+
+
+def _at_widths(
+    loss: Callable[[list[Tensor]], Tensor], widths: tuple[int, ...]
+) -> Callable[[list[Tensor]], Tensor]:
+    """The mean of the loss of whole vectors and of their first `widths` dimensions."""
+    if not widths:
+        return loss
+
+    def of(vectors: list[Tensor]) -> Tensor:
+        parts = [loss([side[:, :width] for side in vectors]) for width in widths]
+        return torch.stack([loss(vectors), *parts]).mean()
 
     return of
 
