@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from configs.errors import ConfigError, DocumentError
 from training.cli import train
-from training.data.catalogues import read_catalogues
+from training.data.catalogues import inflected, read_catalogues
 
 
 def compiled(messages: dict[str, str]) -> bytes:
@@ -100,6 +100,17 @@ def test_each_kind_of_catalogue_gives_clean_pairs(folder: Path) -> None:
     }
     assert set(found.pairs["no"]) == {("bear", "bjørn"), ("bear, animal", "bjørn, dyr")}
     assert found.left_out == 3  # Same, 100 %, and the one in another script
+
+
+def test_forms_of_translated_words_are_pairs_too() -> None:
+    pairs = [
+        ("house", "talo"),
+        ("building", "Talo"),
+        ("home", "talo"),
+        ("in the houses", "Taloissa oli kylmä"),
+    ]
+    assert inflected(pairs, "fi") == [("house", "taloissa"), ("building", "taloissa")]
+    assert inflected([("house", "maison")], "xx") == []
 
 
 def test_the_command_writes_what_training_reads(folder: Path) -> None:

@@ -41,10 +41,11 @@ def catalogues(
 
     Read are compiled gettext messages (XX/LC_MESSAGES/*.mo), messages in JSON (XX.json beside en.json), dictionaries of
     FreeDict (eng-fin.dict.dz) and CLDR's annotations (XX/annotations.json). Written is en-XX.tsv.xz for each language:
-    the folder's name, English, the other. Read the licences of what you take: they come with what you train.
+    the folder's name, English, the other; and words of the texts as forms of those that a dictionary translates, by simplemma's
+    dictionaries, under the name "forms". Read the licences of what you take: they come with what you train.
     """
     from indexer.text.languages import check
-    from training.data.catalogues import read_catalogues
+    from training.data.catalogues import inflected, read_catalogues
 
     check(langs)
     rng = np.random.default_rng(0)
@@ -60,6 +61,9 @@ def catalogues(
                 new = [pair for pair in pairs if pair not in rows[language]]
                 chosen = np.sort(rng.permutation(len(new))[:most])
                 rows[language].update((new[i], folder.resolve().name) for i in chosen)
+    for language, taken in rows.items():
+        for pair in inflected(list(taken), language):
+            taken.setdefault(pair, "forms")
     out.mkdir(parents=True, exist_ok=True)
     counts = {language: len(rows[language]) for language in sorted(rows) if rows[language]}
     for language in counts:

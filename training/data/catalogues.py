@@ -20,19 +20,21 @@ import re
 import struct
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError, DocumentError
 from indexer.text.languages import NAMES, normal
+from indexer.text.lemmas import DICTIONARIES, lemmas
 
-__all__ = ["Catalogues", "read_catalogues"]
+__all__ = ["Catalogues", "inflected", "read_catalogues"]
 
 LONGEST = 500  # characters of a text
 SENSES = 3  # translations of a dictionary's entry that are taken
 KEYWORDS = 6  # of a character
+FORMS = 2  # translations of an inflected form
 
 # FreeDict names languages by three letters (ISO 639-3)
 _FREEDICT = {
@@ -101,6 +103,29 @@ def read_catalogues(folder: Path) -> Catalogues:
         for pair in foreign:
             del pairs[pair]
     return found
+
+
+def inflected(pairs: Iterable[tuple[str, str]], language: str) -> list[tuple[str, str]]:
+    """(English, form) of every word in the other sides that is a form of a word which stands there by itself.
+
+    Dictionaries have "talo", and texts "taloissa": without its forms a word of Finnish or Hungarian is seldom recognised.
+    Each form has the first `FORMS` translations. Empty for a language that simplemma has no dictionary of.
+    """
+    if language not in DICTIONARIES:
+        return []
+    meanings: dict[str, list[str]] = defaultdict(list)
+    words: dict[str, None] = {}
+    for english, other in pairs:
+        found = re.findall(r"[^\W\d_]{3,}", other.lower())
+        words.update(dict.fromkeys(found))
+        if found == [other.lower()] and english not in meanings[found[0]]:
+            meanings[found[0]].append(english)
+    unknown = [word for word in words if not meanings.get(word)]
+    return [
+        (english, form)
+        for form, lemma in zip(unknown, lemmas(unknown, language), strict=True)
+        for english in meanings.get(lemma, ())[:FORMS]
+    ]
 
 
 def _reader(path: Path) -> Any:
