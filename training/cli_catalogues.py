@@ -8,7 +8,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import click
-import numpy as np
 
 from configs.options import json_option
 from configs.progress import progress_over
@@ -44,6 +43,8 @@ def catalogues(
     the folder's name, English, the other; and words of the texts as forms of those that a dictionary translates, by simplemma's
     dictionaries, under the name "forms". Read the licences of what you take: they come with what you train.
     """
+    import numpy as np
+
     from indexer.text.languages import check
     from training.data.catalogues import inflected, read_catalogues
 
