@@ -1,5 +1,5 @@
 # What this package offers to the others; nothing else of it is imported from outside.
-from . import field_values, languages
+from . import field_values, languages, lemmas
 from .analysis import (
     ANALYSIS,
     TWO_ALPHABETS,
@@ -22,7 +22,7 @@ from .analysis import (
 from .compression import SUFFIXES, UNREADABLE, open_file, open_text, strip_suffix
 from .conditions import comparisons, contained, parse_condition
 from .folders import Listing
-from .lemmas import DICTIONARIES, is_known, lemmas, prepare_dictionary, without_waiting
+from .lemmas import is_known, prepare_dictionary, without_waiting
 from .passages import passage_texts, split
 from .records import Columns, OwnFields, check_document, document_of
 from .rejects import OnReject, Reject, RejectLog, file_of
@@ -43,7 +43,6 @@ from .wording import contains, holds, needed_terms, words_of
 __all__ = [
     "ALONE",
     "ANALYSIS",
-    "DICTIONARIES",
     "INSIDE",
     "LONGEST",
     "SUFFIXES",

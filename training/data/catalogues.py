@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError, DocumentError
+from indexer.text import lemmas
 from indexer.text.languages import NAMES, normal
-from indexer.text.lemmas import DICTIONARIES, lemmas
 
 __all__ = ["Catalogues", "inflected", "read_catalogues"]
 
@@ -111,7 +111,7 @@ def inflected(pairs: Iterable[tuple[str, str]], language: str) -> list[tuple[str
     Dictionaries have "talo", and texts "taloissa": without its forms a word of Finnish or Hungarian is seldom recognised.
     Each form has the first `FORMS` translations. Empty for a language that simplemma has no dictionary of.
     """
-    if language not in DICTIONARIES:
+    if language not in lemmas.DICTIONARIES:
         return []
     meanings: dict[str, list[str]] = defaultdict(list)
     words: dict[str, None] = {}
@@ -123,7 +123,7 @@ def inflected(pairs: Iterable[tuple[str, str]], language: str) -> list[tuple[str
     unknown = [word for word in words if not meanings.get(word)]
     return [
         (english, form)
-        for form, lemma in zip(unknown, lemmas(unknown, language), strict=True)
+        for form, lemma in zip(unknown, lemmas.lemmas(unknown, language), strict=True)
         for english in meanings.get(lemma, ())[:FORMS]
     ]
 
