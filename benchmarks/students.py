@@ -28,6 +28,8 @@ from indexer.schema import Encoder
 __all__ = ["figures", "main", "reciprocal_rank", "table"]
 
 NEWSTEST = ("2019.en-cs", "2018.en-de", "2018.en-ru", "2018.en-tr", "2018.en-zh", "2020.en-ja", "2020.en-pl")  # fmt: skip
+# languages that the shared data has no training pairs of
+FURTHER = "bul dan ell fin heb hrv hun lit nob ron srp-Cyrl swe".split()
 COLLECTIONS: dict[str, Callable[[Path], judged.Collection]] = {
     "AfriQA": judged.afriqa,
     "Cranfield": lambda data: judged.classic(data, "cranfield"),
@@ -38,6 +40,7 @@ ROWS = {
     "tatoeba": "Tatoeba, 23 languages, both ways",
     "newstest": "newstest, 7 languages, both ways",
     "ntrex": "NTREX-128, 9 languages, both ways",
+    "further": "NTREX-128, 12 further languages, both ways",
     "sts.en": "stsb-multi-mt dev, English, Spearman",
     "sts": "stsb-multi-mt dev, mean of 11 languages",
     "sts.cs": "Czech STS, headlines and images",
@@ -100,6 +103,7 @@ def figures(encoder: Encoder, data: Path) -> dict[str, float]:
     codes = [code for code in judged.NTREX.values() if code != "eng"]
     texts = [data / f"ntrex128/ntrex128.eng-{code}.tsv.gz" for code in codes]
     found |= _translations(one, "ntrex", texts)
+    found |= further(one, data)
     graded = {
         path.name.split(".")[1]: _spearman(one, path)
         for path in sorted((data / "dev/stsb-multi-mt").glob("*.dev.jsonl.gz"))
@@ -116,6 +120,12 @@ def figures(encoder: Encoder, data: Path) -> dict[str, float]:
     for name, read in COLLECTIONS.items():
         found[name] = 100 * reciprocal_rank(encoder, read(data))
     return found
+
+
+def further(encoder: Remembering, data: Path) -> dict[str, float]:
+    """`figures` of the languages without training pairs."""
+    texts = [data / f"ntrex128/ntrex128.eng-{code}.tsv.gz" for code in FURTHER]
+    return _translations(encoder, "further", texts)
 
 
 def reciprocal_rank(encoder: Encoder, collection: judged.Collection) -> float:
@@ -146,11 +156,14 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
         return [title, *("-" if cell is None else f"{cell:.{digits}f}" for cell in cells)]
 
     rows = [row("dimensions", "dim", 0), *(row(title, key) for key, title in ROWS.items())]
-    langs = [key for key in found[names[0]] if key.startswith("tatoeba.")]
-    by_language = [row(key.partition(".")[2], key) for key in langs]
+
+    def by_language(name: str) -> str:
+        keys = [key for key in found[names[0]] if key.startswith(f"{name}.")]
+        return markdown_table(["", *names], [row(key.partition(".")[2], key) for key in keys])
+
     return (
-        f"{markdown_table(['', *names], rows)}\n\nTatoeba, mean of both ways:\n\n"
-        f"{markdown_table(['', *names], by_language)}\n"
+        f"{markdown_table(['', *names], rows)}\n\nTatoeba, mean of both ways:\n\n{by_language('tatoeba')}\n\n"
+        f"The further languages of NTREX-128:\n\n{by_language('further')}\n"
     )
 
 
