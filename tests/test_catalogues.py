@@ -102,6 +102,14 @@ def test_each_kind_of_catalogue_gives_clean_pairs(folder: Path) -> None:
     assert found.left_out == 3  # Same, 100 %, and the one in another script
 
 
+def test_a_catalogue_is_read_in_the_encoding_that_it_declares(tmp_path: Path) -> None:
+    folder = tmp_path / "sv/LC_MESSAGES"
+    folder.mkdir(parents=True)
+    content = compiled({"": "Content-Type: text/plain; charset=ISO-8859-1\n", "An island": "X"})
+    (folder / "a.mo").write_bytes(content.replace(b"X\0", b"\xd6\0"))
+    assert list(read_catalogues(tmp_path).pairs["sv"]) == [("An island", "Ö")]
+
+
 def test_forms_of_translated_words_are_pairs_too() -> None:
     pairs = [
         ("house", "talo"),

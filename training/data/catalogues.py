@@ -90,7 +90,7 @@ def read_catalogues(folder: Path) -> Catalogues:
             for language, english, other in reader(path):
                 if language in NAMES and language != "en":
                     found.add(language, english, other)
-        except (OSError, ValueError, KeyError, struct.error, EOFError) as error:
+        except (OSError, ValueError, LookupError, struct.error, EOFError) as error:
             raise DocumentError(f"{path}: cannot be read as a catalogue ({error})") from error
     if not read:
         raise ConfigError(
@@ -156,15 +156,18 @@ def _messages(path: Path) -> Iterator[tuple[str, str, str]]:
         raise ValueError("no file of compiled messages")
     count, originals, translations = struct.unpack_from(f"{order}3I", data, 8)
 
-    def text(table: int, number: int) -> str:
+    def text(table: int, number: int) -> bytes:
         length, start = struct.unpack_from(f"{order}2I", data, table + 8 * number)
-        return data[start : start + length].decode("utf-8").split("\0")[0]
+        return bytes(data[start : start + length]).split(b"\0")[0]
 
+    texts = [(text(originals, n), text(translations, n)) for n in range(count)]
+    declared = re.search(rb"charset=([\w.-]+)", dict(texts).get(b"", b""))
+    charset = declared[1].decode("ascii") if declared else "utf-8"
     language = normal(path.parent.parent.name)
-    for number in range(count):
-        english = text(originals, number).split("\x04")[-1]
-        if english:
-            yield language, english, text(translations, number)
+    for original, translation in texts:
+        if original:
+            english = original.decode(charset).split("\x04")[-1]
+            yield language, english, translation.decode(charset)
 
 
 def _keyed(path: Path) -> Iterator[tuple[str, str, str]]:
