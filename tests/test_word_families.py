@@ -10,7 +10,7 @@ import pytest
 
 from indexer.text.analysis import STEMMERS, analyse
 from indexer.text.languages import NAMES
-from indexer.text.lemmas import DICTIONARIES, hashes, lemmas
+from indexer.text.lemmas import DICTIONARIES, _portions, hashes, is_known, lemmas
 
 FAMILIES: dict[str, list[list[str]]] = collections.defaultdict(list)
 for line in (Path(__file__).parent / "word_families.txt").read_text("utf-8").splitlines():
@@ -87,3 +87,11 @@ def test_every_language_of_the_tables_is_one() -> None:
     assert set(DICTIONARIES) <= set(NAMES)
     assert set(STEMMERS) <= set(NAMES)
     assert set(FAMILIES) <= set(NAMES)
+
+
+def test_a_form_and_a_lemma_are_known_and_nothing_else() -> None:
+    forms, of = next(_portions("ga"))
+    for word in {*forms[::500], *of[::500]}:
+        assert is_known(word, "ga"), word
+    for word in ("zzqzz", forms[0] + "zzq", of[0][:1], ""):
+        assert not is_known(word, "ga"), word

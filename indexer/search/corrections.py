@@ -113,7 +113,7 @@ def _is_word(text: str, lang: str, frequency: Callable[[str, str], int]) -> bool
     written = word_terms(text, "")[0]
     if any(frequency("words", term) for term in written.split()):
         return True
-    return _held(text, (lang,), frequency) and is_known(text, lang)
+    return is_known(text, lang) and _held(text, (lang,), frequency)
 
 
 def _nearest(word: str, vocabulary: Vocabulary) -> str | None:

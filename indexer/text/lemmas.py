@@ -13,7 +13,8 @@ import itertools
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ DICTIONARIES = {
         "pl pt ro ru sk sl sq sv sw tl tr uk"
     ).split()
 } | {"no": "nb", "sr": "hbs", "hr": "hbs", "bs": "hbs"}  # fmt: skip
-_VERSION = 4
+_VERSION = 5
 _LATIN, _OTHER = (
     re.compile(r"[a-z\xaa-\u024f\u1e00-\u1eff]"),
     re.compile(r"[^\W\d_a-z\xaa-\u024f\u1e00-\u1eff]"),
@@ -101,13 +102,15 @@ _making = threading.Lock()
 
 
 class _Table:
-    def __init__(
-        self, forms: NDArray[np.uint64], which: NDArray[np.int32], text: NDArray[np.uint8]
-    ) -> None:
-        self._hashes = forms  # sorted
-        self._forms = np.ascontiguousarray(forms).data.cast("B").cast("Q")
-        self._which = which  # where the lemma of each begins in `text`
-        self._text = text  # lemmas, a line feed after each
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """`arrays`: as `_made` has them."""
+        self._hashes: NDArray[np.uint64] = arrays["hashes"]
+        self._forms, self._lemmas = (
+            np.ascontiguousarray(arrays[name]).data.cast("B").cast("Q")
+            for name in ("hashes", "lemmas")
+        )
+        self._which = arrays["which"]
+        self._text = arrays["text"]
 
     def find(self, words: Sequence[str]) -> list[str]:
         if len(words) < _FEW:
@@ -122,18 +125,13 @@ class _Table:
 
     def _one(self, word: str) -> str:
         """The same for one word, for which numpy takes ten times as long."""
-        value, power = 0, 1
-        for letter in word:
-            power = power * _POWER & _WORD
-            value += (ord(letter) + 1) * power
-        value = _mixed(value & _WORD)
-        place = bisect.bisect_left(self._forms, value)
-        known = place < len(self._forms) and self._forms[place] == value
-        return self._lemma(place) if known else ""
+        place = _place(self._forms, _hash(word))
+        return "" if place is None else self._lemma(place)
 
     def holds(self, word: str) -> bool:
         """Whether a word is a form, or the lemma of one."""
-        return bool(self._one(word)) or f"\n{word}\n".encode() in b"\n" + self._text.tobytes()
+        value = _hash(word)
+        return any(_place(sorted_, value) is not None for sorted_ in (self._forms, self._lemmas))
 
     def _lemma(self, place: int) -> str:
         start = int(self._which[place])
@@ -141,7 +139,19 @@ class _Table:
         return block[: block.index(b"\n")].decode()
 
 
-def _mixed(value: int) -> int:
+def _place(values: memoryview, wanted: int) -> int | None:
+    """Where a number stands among sorted ones; None: it does not."""
+    place = bisect.bisect_left(values, wanted)
+    return place if place < len(values) and values[place] == wanted else None
+
+
+def _hash(word: str) -> int:
+    """`hashes` of one word."""
+    value, power = 0, 1
+    for letter in word:
+        power = power * _POWER & _WORD
+        value += (ord(letter) + 1) * power
+    value &= _WORD
     value = (value ^ value >> 29) * _BASE & _WORD
     return value ^ value >> 32
 
@@ -194,15 +204,18 @@ def _named(lang: str) -> tuple[str, bytes]:
 
 
 def _opened(lang: str) -> _Table:
-    arrays = derived(*_named(lang), lambda: _made(DICTIONARIES[lang]))
-    return _Table(arrays["hashes"], arrays["which"], arrays["text"])
+    return _Table(derived(*_named(lang), lambda: _made(DICTIONARIES[lang])))
 
 
 _is_word = re.compile(r"[^\W_][^ \-/.]*").fullmatch
 
 
 def _made(code: str) -> dict[str, NDArray[np.generic]]:
-    """The dictionary as arrays; a form that is its own lemma is left out, and one with two lemmas has the first."""
+    """The dictionary as arrays; a form that is its own lemma is left out, and one with two lemmas has the first.
+
+    `hashes`: of the forms, sorted; `which`: where the lemma of each begins in `text`, which has a line feed after each;
+    `lemmas`: of the lemmas, sorted.
+    """
     found, which = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
     places: dict[str, int] = {}
     text = bytearray()
@@ -220,6 +233,7 @@ def _made(code: str) -> dict[str, NDArray[np.generic]]:
     return {
         "hashes": keys,
         "which": rows[first],
+        "lemmas": np.sort(hashes(list(places))),
         "text": np.frombuffer(bytes(text), np.uint8),
     }
 
