@@ -62,9 +62,10 @@ def catalogues(
                 new = [pair for pair in pairs if pair not in rows[language]]
                 chosen = np.sort(rng.permutation(len(new))[:most])
                 rows[language].update((new[i], folder.resolve().name) for i in chosen)
-    for language, taken in rows.items():
-        for pair in inflected(list(taken), language):
-            taken.setdefault(pair, "forms")
+    with progress_over(list(rows.items()), "inflected words") as steps:
+        for language, taken in steps:
+            for pair in inflected(list(taken), language):
+                taken.setdefault(pair, "forms")
     out.mkdir(parents=True, exist_ok=True)
     counts = {language: len(rows[language]) for language in sorted(rows) if rows[language]}
     for language in counts:
