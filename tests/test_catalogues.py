@@ -63,6 +63,7 @@ def folder(tmp_path: Path) -> Path:
     thai |= {"b": {"message": "เรือลำเล็ก"}, "c": "Still not done", "d": "x"}
     (site / "en.json").write_text(json.dumps(english))
     (site / "th.json").write_text(json.dumps(thai))
+    (site / "settings.json").write_text("[of no language, and not read]")
     for code, name, keys in (
         ("en", "bear", ["bear", "animal"]),
         ("nb", "bjørn", ["bjørn", "dyr"]),
@@ -150,6 +151,11 @@ def test_what_is_no_catalogue_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "game/locale/hu/LC_MESSAGES/game.mo").write_bytes(b"no messages at all")
     with pytest.raises(DocumentError, match=r"game\.mo: cannot be read as a catalogue"):
         read_catalogues(folder / "game")
+    (folder / "site/th.json").write_text("[]")
+    with pytest.raises(
+        DocumentError, match=r"th\.json: .* \(a JSON object of messages is expected"
+    ):
+        read_catalogues(folder / "site")
     (folder / "site/th.json").write_text("{")
     with pytest.raises(DocumentError, match=r"th\.json: cannot be read as a catalogue"):
         read_catalogues(folder / "site")

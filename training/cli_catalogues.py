@@ -69,9 +69,12 @@ def catalogues(
     out.mkdir(parents=True, exist_ok=True)
     counts = {language: len(rows[language]) for language in sorted(rows) if rows[language]}
     for language in counts:
-        with lzma.open(out / f"en-{language}.tsv.xz", "wt", encoding="utf-8") as file:
+        path = out / f"en-{language}.tsv.xz"
+        unfinished = path.with_suffix(".part")  # what a kill leaves is no corpus
+        with lzma.open(unfinished, "wt", encoding="utf-8") as file:
             for (english, other), source in rows[language].items():
                 file.write(f"{source}\t{english}\t{other}\n")
+        unfinished.replace(path)
     if as_json:
         click.echo(json.dumps({"out": str(out), "pairs": counts, "left_out": left_out}))
         return

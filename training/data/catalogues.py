@@ -13,20 +13,20 @@ in the script of its language, is left out.
 
 from __future__ import annotations
 
-import gzip
 import html
 import json
 import re
 import struct
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError, DocumentError
 from indexer.text import lemmas
+from indexer.text.compression import open_text
 from indexer.text.languages import NAMES, normal
 
 __all__ = ["Catalogues", "inflected", "read_catalogues"]
@@ -35,6 +35,8 @@ LONGEST = 500  # characters of a text
 SENSES = 3  # translations of a dictionary's entry that are taken
 KEYWORDS = 6  # of a character
 FORMS = 2  # translations of an inflected form
+Reader = Callable[[Path], Iterator[tuple[str, str, str]]]
+"""Of a file, its (language, English, other)."""
 
 # FreeDict names languages by three letters (ISO 639-3)
 _FREEDICT = {
@@ -91,10 +93,10 @@ def read_catalogues(folder: Path) -> Catalogues:
                 if language in NAMES and language != "en":
                     found.add(language, english, other)
         except (OSError, ValueError, LookupError, struct.error, EOFError) as error:
-            raise DocumentError(f"{path}: cannot be read as a catalogue ({error})") from error
+            raise _unreadable(path, error) from error
     if not read:
         raise ConfigError(
-            f"{folder}: holds no catalogue; XX/LC_MESSAGES/*.mo, XX.json beside en.json, eng-XXX.dict.dz or "
+            f"{folder}: holds no catalogue; XX/LC_MESSAGES/*.mo, XX.json beside en.json, eng-fin.dict.dz or "
             "XX/annotations.json are looked for"
         )
     for pairs in found.pairs.values():
@@ -103,6 +105,10 @@ def read_catalogues(folder: Path) -> Catalogues:
         for pair in foreign:
             del pairs[pair]
     return found
+
+
+def _unreadable(path: Path, reason: object) -> DocumentError:
+    return DocumentError(f"{path}: cannot be read as a catalogue ({reason})")
 
 
 def inflected(pairs: Iterable[tuple[str, str]], language: str) -> list[tuple[str, str]]:
@@ -128,23 +134,18 @@ def inflected(pairs: Iterable[tuple[str, str]], language: str) -> list[tuple[str
     ]
 
 
-def _reader(path: Path) -> Any:
-    """What reads the file, an iterator of (language, English, other); None if it is no catalogue."""
+def _reader(path: Path) -> Reader | None:
+    """What reads the file, or with an English one those beside it; None if it is no catalogue."""
     name = path.name
     if name.endswith(".mo") and path.parent.name == "LC_MESSAGES":
         return _messages
-    if name == "annotations.json":
-        return _annotations if path.parent.name != "en" else _nothing
-    if path.suffix == ".json" and (path.parent / "en.json").is_file():
-        return _keyed if path.stem != "en" else _nothing
+    if name == "en.json":
+        return _keyed
+    if name == "annotations.json" and path.parent.name == "en":
+        return _annotations
     if name.endswith((".dict", ".dict.dz")) and _directions(name):
         return _dictionary
     return None
-
-
-def _nothing(path: Path) -> Iterator[tuple[str, str, str]]:
-    """The English side of others."""
-    yield from ()
 
 
 def _messages(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -170,44 +171,56 @@ def _messages(path: Path) -> Iterator[tuple[str, str, str]]:
             yield language, english, translation.decode(charset)
 
 
-def _keyed(path: Path) -> Iterator[tuple[str, str, str]]:
-    english = _texts(path.with_name("en.json"))
-    language = normal(path.stem)
-    for key, other in _texts(path).items():
-        if key in english:
-            yield language, english[key], other
+def _keyed(english_file: Path) -> Iterator[tuple[str, str, str]]:
+    english = _texts(english_file)
+    for path in sorted(english_file.parent.glob("*.json")):
+        language = normal(path.stem)
+        if language in NAMES and path != english_file:
+            for key, other in _texts(path).items():
+                if key in english:
+                    yield language, english[key], other
 
 
 def _texts(path: Path) -> dict[str, str]:
     found = {}
-    for key, value in json.loads(path.read_text("utf-8")).items():
+    for key, value in _object(path).items():
         text = value.get("message") if isinstance(value, dict) else value
         if isinstance(text, str):
             found[key] = text
     return found
 
 
-def _annotations(path: Path) -> Iterator[tuple[str, str, str]]:
-    english_file = path.parent.parent / "en" / path.name
-    if not english_file.is_file():
-        raise KeyError(f"{english_file} is not there")
-    english, other = (_characters(file) for file in (english_file, path))
-    language = normal(path.parent.name)
-    for character, names in other.items():
-        known = english.get(character, {})
-        if names.get("tts") and known.get("tts"):
-            yield language, known["tts"][0], names["tts"][0]
-        if names.get("default") and known.get("default"):
-            lists = (known["default"], names["default"])
-            one, two = (", ".join(words[:KEYWORDS]) for words in lists)
-            yield language, one, two
+def _annotations(english_file: Path) -> Iterator[tuple[str, str, str]]:
+    english = _characters(english_file)
+    for path in sorted(english_file.parent.parent.glob("*/annotations.json")):
+        language = normal(path.parent.name)
+        if language not in NAMES or path == english_file:
+            continue
+        for character, names in _characters(path).items():
+            known = english.get(character, {})
+            if names.get("tts") and known.get("tts"):
+                yield language, known["tts"][0], names["tts"][0]
+            if names.get("default") and known.get("default"):
+                lists = (known["default"], names["default"])
+                one, two = (", ".join(words[:KEYWORDS]) for words in lists)
+                yield language, one, two
 
 
 def _characters(path: Path) -> dict[str, dict[str, list[str]]]:
-    content = json.loads(path.read_text("utf-8"))
+    content = _object(path)
     content = content.get("annotations") or content["annotationsDerived"]
     found: dict[str, dict[str, list[str]]] = content.get("annotations", content)
     return found
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(content, dict):
+        raise _unreadable(path, "a JSON object of messages is expected")
+    return content
 
 
 def _directions(name: str) -> tuple[str, bool] | None:
@@ -227,7 +240,7 @@ def _dictionary(path: Path) -> Iterator[tuple[str, str, str]]:
     assert directions is not None
     language, from_english = directions
     head, expected = "", False
-    with (gzip.open if path.suffix == ".dz" else open)(path, "rt", encoding="utf-8") as lines:
+    with open_text(path) as lines:
         for line in lines:
             line = line.rstrip("\n")
             if entry := _HEADWORD.match(line):
