@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from docs.make_languages import OWN, ROOT, page, script
+import re
+
+from docs.make_languages import OWN, ROOT, TAUGHT, page, script
 from indexer.text.languages import NAMES
 
 
@@ -29,3 +31,9 @@ def test_what_it_says_of_some() -> None:
     assert "capital I" in lines["tr"]
     assert "| bigrams |" in lines["zh"] and "| bigrams |" in lines["th"]
     assert (script("hi"), script("zh"), script("en")) == ("DEVANAGARI", "CJK", "LATIN")
+
+
+def test_the_languages_of_fast_are_those_of_its_model_card() -> None:
+    card = (ROOT / "indexer/encoders/fast/MODEL_CARD.md").read_text("utf-8")
+    counted = re.findall(r"\b([a-z]{2})\s\d{4,}(?=[,.])", card)  # of pairs
+    assert {"en", *counted} == TAUGHT
